@@ -1,0 +1,114 @@
+"""Experiment configuration: one frozen dataclass from a YAML file and `--set key=value`."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import ConfigError
+
+
+def cache_root() -> Path:
+    """`$SENTIO_CACHE`, else `$XDG_CACHE_HOME/sentio-tf`, else `~/.cache/sentio-tf`."""
+    if named := os.environ.get("SENTIO_CACHE"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sentio-tf"
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """One training experiment.  Every field may be set in the YAML file or by `--set name=value`."""
+
+    model: str = "mobilevit"
+    architecture: dict[str, Any] = field(default_factory=dict)  # arguments of the model's build()
+    normalization: str = "dataset"  # or "clip"
+    seed: int = 0
+    folds: int = 0  # grouped cross-validation before the final training; 0 for none
+    validation: float = 0.1  # share of the training tracks, by group
+    epochs: int = 30
+    batch_size: int = 32
+    crop_s: float = 30.0  # length of a training example [s]
+    repeats: dict[str, int] = field(default_factory=dict)  # corpus -> times a track is drawn an epoch
+    learning_rate: float = 1e-3
+    warmup: float = 0.1  # share of the steps
+    weight_decay: float = 0.05
+    clip_norm: float = 1.0
+    ema: float = 0.0  # decay of the averaged weights a step; 0 for none
+    patience: int = 10  # epochs without a better validation CCC
+    mse_weight: float = 1.0
+
+    def __post_init__(self):
+        checks = {
+            "normalization": self.normalization in ("dataset", "clip"),
+            "folds": self.folds == 0 or self.folds >= 2,
+            "validation": 0 < self.validation <= 0.5,
+            "epochs": self.epochs >= 1,
+            "batch_size": self.batch_size >= 2,
+            "crop_s": 1 <= self.crop_s <= 30,
+            "learning_rate": self.learning_rate > 0,
+            "warmup": 0 <= self.warmup < 1,
+            "weight_decay": self.weight_decay >= 0,
+            "clip_norm": self.clip_norm > 0,
+            "ema": 0 <= self.ema < 1,
+            "patience": self.patience >= 1,
+            "mse_weight": self.mse_weight >= 0,
+            "repeats": all(isinstance(n, int) and n >= 1 for n in self.repeats.values()),
+        }
+        for name, good in checks.items():
+            if not good:
+                raise ConfigError(f"{name}: received {getattr(self, name)!r}, which is out of range; see docs/config.md")
+
+
+def load(path: str | Path | None, overrides: typing.Iterable[str] = (), **defaults: Any) -> FitConfig:
+    """Configuration from a YAML file (None: defaults) and `key=value` overrides.
+
+    A dot reaches into a dictionary: `architecture.size=xs`.  Values are YAML.
+
+    Raises: ConfigError for an unreadable file, an unknown key or a value of the wrong type.
+    """
+    values: dict[str, Any] = dict(defaults)
+    if path is not None:
+        try:
+            loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"{path}: expected a YAML file, received one that does not read ({error})") from None
+        if not isinstance(loaded, dict):
+            raise ConfigError(f"{path}: expected 'key: value' lines, received {type(loaded).__name__}")
+        values.update(loaded)
+    for override in overrides:
+        key, sign, text = override.partition("=")
+        if not sign:
+            raise ConfigError(f"--set: expected key=value, received {override!r}")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {key}: expected a YAML value, received {text!r}") from None
+        name, dot, inner = key.partition(".")
+        values[name] = {**values.get(name, {}), inner: value} if dot else value
+    types = typing.get_type_hints(FitConfig)
+    if unknown := sorted(set(values) - set(types)):
+        raise ConfigError(f"unknown key {unknown[0]!r}; known are {', '.join(types)}")
+    for key, value in values.items():
+        values[key] = _coerce(key, value, types[key])
+    return FitConfig(**values)
+
+
+def _coerce(key: str, value: Any, kind: Any) -> Any:
+    """`value` as `kind`; an integer may stand for a float, nothing else is converted."""
+    origin = typing.get_origin(kind) or kind
+    if origin is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, origin) or (origin is int and isinstance(value, bool)):
+        raise ConfigError(f"{key}: expected {origin.__name__}, received {value!r}")
+    return value
+
+
+def dump(config: FitConfig) -> str:
+    """The resolved configuration as YAML."""
+    return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)

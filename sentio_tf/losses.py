@@ -1,0 +1,58 @@
+"""Losses on `(batch, 2)` = [valence, arousal] for corpora that are rated and corpora that know signs only.
+
+Targets are `(batch, 3)` = [valence, arousal, rated]: with rated 1 the first two are ratings in
+[-1, 1], with rated 0 they are signs (-1 or +1).
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+# A logistic unit of the sign loss: an output of .25 on the right side is called right with p = .73.
+SIGN_SCALE = 0.25
+
+
+def ccc_loss(reference, estimated, weight):
+    """1 - CCC per axis over the rows with weight 1, `(2,)`; 0 where fewer than two rows count.
+
+    Args: reference and estimated `(batch, 2)`, weight `(batch, 1)`.
+    """
+    count = ops.sum(weight)
+    norm = ops.maximum(count, 1.0)
+    mean_r = ops.sum(weight * reference, axis=0) / norm
+    mean_e = ops.sum(weight * estimated, axis=0) / norm
+    dev_r, dev_e = reference - mean_r, estimated - mean_e
+    covariance = ops.sum(weight * dev_r * dev_e, axis=0) / norm
+    spread = ops.sum(weight * (ops.square(dev_r) + ops.square(dev_e)), axis=0) / norm
+    ccc = 2 * covariance / (spread + ops.square(mean_r - mean_e) + 1e-6)
+    return ops.where(count > 1.5, 1 - ccc, 0.0)
+
+
+@keras.saving.register_keras_serializable("sentio_tf")
+class EmotionLoss(keras.losses.Loss):
+    """CCC and squared error on rated rows, logistic loss on the sign of the others.
+
+    L = share * [(1 - ccc) + mse_weight * mse] + (1 - share) * mean softplus(-sign * y / SIGN_SCALE),
+    where share is the rated part of the batch, and both terms are means over the two axes.
+
+    Args:
+        mse_weight: weight of the squared error, which keeps small batches of rated rows stable.
+    """
+
+    def __init__(self, mse_weight: float = 1.0, name: str = "emotion_loss", **kwargs):
+        super().__init__(name=name, reduction=None, **kwargs)
+        self.mse_weight = mse_weight
+
+    def call(self, y_true, y_pred):
+        target, rated = y_true[:, :2], y_true[:, 2:]
+        error = ops.square(target - y_pred)
+        mse = ops.sum(rated * error) / ops.maximum(2 * ops.sum(rated), 1.0)
+        logistic = ops.softplus(-target * y_pred / SIGN_SCALE)
+        sign = ops.sum((1 - rated) * logistic) / ops.maximum(2 * ops.sum(1 - rated), 1.0)
+        share = ops.mean(rated)
+        rating = ops.mean(ccc_loss(target, y_pred, rated)) + self.mse_weight * mse
+        return share * rating + (1 - share) * sign
+
+    def get_config(self):
+        return {"name": self.name, "mse_weight": self.mse_weight}

@@ -1,0 +1,178 @@
+"""MobileViT (Mehta & Rastegari 2021, arXiv:2110.02178): the student that goes on the phone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+from keras import layers, ops
+
+from ..contract import MEL, N_FRAMES
+from ..layers.normalize import BandStatistics
+from ..layers.specaugment import RandomEqualizer, SpecAugment
+from ..layers.transformer import encoder_block
+
+
+@dataclass(frozen=True)
+class Size:
+    """A row of the paper's table: channels of the five stages, transformer widths, MV2 expansion.
+
+    `imagenet_parameters` is the paper's count with its 1000-class head on RGB (table 3b / figure 6).
+    """
+
+    channels: tuple[int, int, int, int, int]
+    dims: tuple[int, int, int]
+    expansion: int
+    imagenet_parameters: float
+
+
+SIZES = {
+    "xxs": Size((16, 24, 48, 64, 80), (64, 80, 96), 2, 1.3e6),
+    "xs": Size((32, 48, 64, 80, 96), (96, 120, 144), 4, 2.3e6),
+    "s": Size((32, 64, 96, 128, 160), (144, 192, 240), 4, 5.6e6),
+}
+DEPTHS = (2, 4, 3)  # transformer blocks of the three MobileViT blocks
+HEADS = 4
+STEM = 16
+HEAD_EXPANSION = 4
+
+
+@keras.saving.register_keras_serializable("sentio_tf")
+class Unfold(layers.Layer):
+    """`(batch, H, W, dim)` -> `(batch * 4, H/2 * W/2, dim)`: pixels at the same place of their 2x2 patch."""
+
+    def call(self, x):
+        height, width, dim = x.shape[1:]
+        x = ops.reshape(x, (-1, height // 2, 2, width // 2, 2, dim))
+        return ops.reshape(ops.transpose(x, (0, 2, 4, 1, 3, 5)), (-1, height * width // 4, dim))
+
+
+@keras.saving.register_keras_serializable("sentio_tf")
+class Fold(layers.Layer):
+    """Inverse of `Unfold` for a map of `height` x `width`."""
+
+    def __init__(self, height: int, width: int, **kwargs):
+        super().__init__(**kwargs)
+        self.height, self.width = height, width
+
+    def call(self, x):
+        dim = x.shape[-1]
+        x = ops.reshape(x, (-1, 2, 2, self.height // 2, self.width // 2, dim))
+        return ops.reshape(ops.transpose(x, (0, 3, 1, 4, 2, 5)), (-1, self.height, self.width, dim))
+
+    def get_config(self):
+        return {**super().get_config(), "height": self.height, "width": self.width}
+
+
+def conv(x, filters: int, kernel: int, *, stride: int = 1, activation: str | None, name: str):
+    """Convolution, batch normalisation, activation."""
+    x = layers.Conv2D(filters, kernel, stride, padding="same", use_bias=False, name=f"{name}_conv")(x)
+    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
+    return layers.Activation(activation, name=f"{name}_act")(x) if activation else x
+
+
+def inverted_residual(x, filters: int, *, stride: int, expansion: int, activation: str, name: str):
+    """MobileNetV2 block (Sandler et al. 2018, arXiv:1801.04381)."""
+    y = conv(x, x.shape[-1] * expansion, 1, activation=activation, name=f"{name}_expand")
+    y = layers.DepthwiseConv2D(3, stride, padding="same", use_bias=False, name=f"{name}_depthwise")(y)
+    y = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_depthwise_bn")(y)
+    y = layers.Activation(activation, name=f"{name}_depthwise_act")(y)
+    y = conv(y, filters, 1, activation=None, name=f"{name}_project")
+    if stride == 1 and x.shape[-1] == filters:
+        y = layers.Add(name=f"{name}_add")([x, y])
+    return y
+
+
+def mobilevit_block(x, dim: int, depth: int, *, activation: str, dropout: float, name: str):
+    """Local convolution, global transformer over unfolded pixels, fusion (paper, section 3.1)."""
+    height, width, channels = x.shape[1:]
+    y = conv(x, channels, 3, activation=activation, name=f"{name}_local")
+    y = layers.Conv2D(dim, 1, use_bias=False, name=f"{name}_in")(y)
+    y = Unfold(name=f"{name}_unfold")(y)
+    for i in range(depth):
+        y = encoder_block(
+            y, heads=HEADS, mlp_dim=2 * dim, activation=activation, dropout=dropout, name=f"{name}_block{i}"
+        )
+    y = layers.LayerNormalization(epsilon=1e-5, name=f"{name}_norm")(y)
+    y = Fold(height, width, name=f"{name}_fold")(y)
+    y = conv(y, channels, 1, activation=activation, name=f"{name}_out")
+    y = layers.Concatenate(name=f"{name}_concat")([x, y])
+    return conv(y, channels, 3, activation=activation, name=f"{name}_fuse")
+
+
+def backbone(x, size: str, *, activation: str = "silu", dropout: float = 0.0):
+    """`(batch, H, W, channels)` -> `(batch, H/32, W/32, 4 * last width)`; H and W multiples of 64."""
+    row = SIZES[size]
+    kw = {"expansion": row.expansion, "activation": activation}
+    x = conv(x, STEM, 3, stride=2, activation=activation, name="stem")
+    x = inverted_residual(x, row.channels[0], stride=1, name="stage1", **kw)
+    for i in range(3):
+        x = inverted_residual(x, row.channels[1], stride=2 if i == 0 else 1, name=f"stage2_{i}", **kw)
+    for stage, (dim, depth) in enumerate(zip(row.dims, DEPTHS, strict=True), start=3):
+        x = inverted_residual(x, row.channels[stage - 1], stride=2, name=f"stage{stage}", **kw)
+        x = mobilevit_block(
+            x, dim, depth, activation=activation, dropout=dropout, name=f"stage{stage}_vit"
+        )
+    return conv(x, HEAD_EXPANSION * row.channels[-1], 1, activation=activation, name="last")
+
+
+def build(
+    *,
+    size: str = "xxs",
+    normalize: layers.Layer,
+    frames: int = N_FRAMES,
+    width: int | None = None,
+    activation: str = "silu",
+    dropout: float = 0.1,
+    head_dropout: float = 0.3,
+    statistics: int = 64,
+    gain_db: float = 6.0,
+    tilt_db: float = 6.0,
+    seed: int | None = None,
+) -> keras.Model:
+    """Log-mel `(batch, 128, frames, 1)` in dB -> `(batch, 2)` = [valence, arousal] in [-1, 1].
+
+    The mel is averaged over pairs of frames and resized to 128 x `width` inside the model (320
+    columns for 30 s).  The network holds no position, so weights trained on short crops serve any
+    length: `transfer` copies them.
+
+    Args:
+        size: row of `SIZES`; xxs 1.0 M, xs 1.9 M, s 4.9 M parameters with this head.
+        normalize: layer on the mel, see `layers.normalize`.
+        frames: frames of the input.
+        width: columns after resizing, a multiple of 64; default 320 for 30 s, in proportion.
+        statistics: units on per-band statistics beside the pooled map; 0 for none.
+        gain_db, tilt_db: augmentation, see `RandomEqualizer`.
+        seed: of augmentation and dropout.
+
+    Raises: ValueError for an unknown size or a width that is no multiple of 64.
+    """
+    if size not in SIZES:
+        raise ValueError(f"expected size one of {', '.join(SIZES)}. Received: {size}")
+    width = width or column_count(frames)
+    if width % 64:
+        raise ValueError(f"expected width a multiple of 64. Received: {width}")
+    mel = keras.Input((MEL.n_mels, frames, 1), name="log_mel")
+    x = RandomEqualizer(gain_db, tilt_db, seed=seed, name="random_equalizer")(mel)
+    x = normalize(x)
+    x = SpecAugment(seed=seed, name="specaugment")(x)
+    features = []
+    if statistics:
+        y = BandStatistics(name="band_statistics")(x)
+        y = layers.BatchNormalization(momentum=0.9, name="statistics_bn")(y)
+        y = layers.Dropout(head_dropout, name="statistics_drop")(y)
+        features.append(layers.Dense(statistics, activation="relu", name="statistics_dense")(y))
+    y = layers.AveragePooling2D((1, 2), name="pairs")(x)
+    # Bilinear at a ratio of 2 averages two neighbours: with the pairs above, an antialiased resize.
+    y = layers.Resizing(MEL.n_mels, width, name="resize")(y)
+    y = backbone(y, size, activation=activation, dropout=dropout)
+    features.append(layers.GlobalAveragePooling2D(name="pool")(y))
+    y = layers.Concatenate(name="features")(features) if statistics else features[0]
+    y = layers.Dropout(head_dropout, name="head_drop")(y)
+    output = layers.Dense(2, activation="tanh", dtype="float32", name="valence_arousal")(y)
+    return keras.Model(mel, output, name=f"mobilevit_{size}")
+
+
+def column_count(frames: int) -> int:
+    """Columns for `frames`: 320 for a window of 30 s, else in proportion, to a multiple of 64."""
+    return max(64, round(frames * 320 / N_FRAMES / 64) * 64)

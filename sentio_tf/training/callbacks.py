@@ -1,0 +1,85 @@
+"""Keras callbacks that judge whole tracks, not batches of crops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ..corpora.track import Track
+from ..evaluation import metrics
+from ..pipeline import predict_tracks, target
+
+# A sign stands at half the scale where a score needs a number.
+SIGN_VALUE = 0.5
+
+
+def score(tracks: Sequence[Track], estimated: np.ndarray) -> dict[str, float]:
+    """`val_ccc` over both kinds of labels, and its parts.
+
+    CCC per axis is computed apart for rated tracks and for tracks with signs only (the sign times
+    `SIGN_VALUE` as reference); `val_ccc` is the mean over the kinds present and both axes.
+    """
+    targets = np.stack([target(t) for t in tracks])
+    rated = targets[:, 2] == 1
+    parts: dict[str, float] = {}
+    for kind, rows, scale in (("rated", rated, 1.0), ("sign", ~rated, SIGN_VALUE)):
+        if rows.sum() < 2:
+            continue
+        for axis, name in enumerate(("valence", "arousal")):
+            parts[f"val_ccc_{name}_{kind}"] = metrics.ccc(targets[rows, axis] * scale, estimated[rows, axis])
+    return {"val_ccc": float(np.mean(list(parts.values()))), **parts}
+
+
+class TrackValidation(keras.callbacks.Callback):
+    """After each epoch: predict whole validation tracks, log `val_ccc`, keep the best weights.
+
+    Weights are judged as they would ship: averaged (EMA) where the optimizer averages, on windows of
+    30 s.  Put it before `EarlyStopping` and `CSVLogger`, which read what it logs.
+
+    Args:
+        model: twin of the trained model for windows of 30 s.
+        tracks, cache: validation tracks and the mel cache.
+        path: file for the best weights, `.weights.h5`.
+    """
+
+    def __init__(self, model: keras.Model, tracks: Sequence[Track], cache: Path, path: Path):
+        super().__init__()
+        self.twin, self.tracks, self.cache, self.path = model, list(tracks), cache, path
+        self.best = -np.inf
+        self.best_epoch = -1
+
+    def on_epoch_end(self, epoch, logs=None):
+        optimizer = self.model.optimizer
+        self.twin.set_weights(self.model.get_weights())
+        if optimizer.use_ema:
+            averages = {v.path: a for v, a in zip(self.model.trainable_variables, _averages(optimizer), strict=True)}
+            for variable, twin in zip(self.model.variables, self.twin.variables, strict=True):
+                if variable.path in averages:
+                    twin.assign(averages[variable.path])
+        values = score(self.tracks, predict_tracks(self.twin, self.tracks, self.cache))
+        if not np.isfinite(values["val_ccc"]):
+            raise FloatingPointError(f"epoch {epoch + 1}: the model's output is NaN")
+        if logs is not None:
+            logs.update(values)
+        if values["val_ccc"] > self.best:
+            self.best, self.best_epoch = values["val_ccc"], epoch
+            self.twin.save_weights(self.path)
+
+
+def _averages(optimizer):
+    return optimizer._model_variables_moving_average
+
+
+class Progress(keras.callbacks.Callback):
+    """One line an epoch through `report(text)`."""
+
+    def __init__(self, report, label: str):
+        super().__init__()
+        self.report, self.label = report, label
+
+    def on_epoch_end(self, epoch, logs=None):
+        shown = ", ".join(f"{k.removeprefix('val_')} {v:.3f}" for k, v in (logs or {}).items())
+        self.report(f"{self.label} epoch {epoch + 1}/{self.params['epochs']}: {shown}")

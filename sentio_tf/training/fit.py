@@ -1,0 +1,288 @@
+"""One training experiment, from tracks to a run directory."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import json
+import math
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from .. import config as configuration
+from .. import corpora, pipeline
+from ..config import FitConfig
+from ..contract import MEL, N_FRAMES
+from ..corpora.split import group_folds, split_hash
+from ..corpora.track import Track
+from ..errors import ConfigError, DataError, SentioError
+from ..evaluation.summary import summarize
+from ..layers.normalize import BandNormalize, ClipZScore
+from ..losses import EmotionLoss
+from ..models import MODELS
+from .callbacks import Progress, TrackValidation
+from .domain import calibrate, fit_domain
+
+COLUMNS = "track_id,corpus,group,fold,split,label,valence,arousal,valence_hat,arousal_hat".split(",")
+FINAL = "final"
+
+
+def fit(
+    config: FitConfig,
+    sources: Sequence[str],
+    out: Path,
+    *,
+    cache: Path | None = None,
+    report: Callable[[str], None] = print,
+    progress: pipeline.Progress | None = None,
+) -> dict[str, Any]:
+    """Train on all `sources` (`CORPUS:ROOT`) and write the run directory `out`; returns its metrics.
+
+    With `config.folds`, a grouped cross-validation comes first: every track is predicted by a model
+    that saw neither it nor its artist, song or series, and early stopping saw a part of the training
+    folds only.  Metrics are out-of-fold then, else of the validation part.  The final model is
+    trained the same way on everything but its validation part.  A fold that is complete in `out` is
+    not trained again, so an interrupted run continues.
+
+    Raises: DataError, ConfigError; a run directory of another experiment is refused.
+    """
+    started = time.time()
+    cache = cache or configuration.cache_root()
+    if config.model not in MODELS:
+        raise ConfigError(f"model: expected one of {', '.join(MODELS)}, received {config.model!r}")
+    tracks = [track for source in sources for track in corpora.read(source)]
+    if not tracks:
+        raise ConfigError("expected one corpus or more, received none; add --data CORPUS:ROOT")
+    tracks = pipeline.render_tracks(tracks, cache, progress=progress)
+    failed = pipeline.build_cache(tracks, cache, progress=progress)
+    if failed:
+        for reason in failed.values():
+            report(f"left out: {reason}")
+        tracks = [t for t in tracks if t.key not in failed]
+    if len({t.group for t in tracks}) < max(config.folds, 2):
+        raise DataError(f"expected {max(config.folds, 2)} groups or more, received {len({t.group for t in tracks})}")
+
+    folds = group_folds(tracks, config.folds, seed=config.seed) if config.folds else np.zeros(len(tracks), int)
+    claim(out, config, sources, split_hash(tracks, folds))
+    parts: list[tuple[str, list[int], list[int]]] = []  # name, training, test
+    for k in range(config.folds):
+        parts.append((str(k), np.flatnonzero(folds != k).tolist(), np.flatnonzero(folds == k).tolist()))
+    parts.append((FINAL, list(range(len(tracks))), []))
+
+    rows: list[dict[str, Any]] = []
+    domain_distances: list[np.ndarray] = []
+    for name, train, test in parts:
+        folder = out / f"fold-{name}"
+        validation = validation_part([tracks[i] for i in train], config)
+        inner = [tracks[i] for i, v in zip(train, validation, strict=True) if not v]
+        held = [tracks[i] for i, v in zip(train, validation, strict=True) if v]
+        if not (folder / "done.json").exists():
+            report(f"fold {name}: {len(inner)} training, {len(held)} validation, {len(test)} test tracks")
+            train_fold(config, inner, held, folder, cache=cache, label=f"fold {name}", report=report)
+        model = load_model(folder / "model.keras")
+        judged = [tracks[i] for i in test] or held
+        estimated = pipeline.predict_tracks(model, judged, cache)
+        split = "test" if test else "validation"
+        rows += [prediction_row(t, name, split, e) for t, e in zip(judged, estimated, strict=True)]
+        if test:
+            domain = fit_domain([tracks[i] for i in train], cache)
+            domain_distances.append(domain.distances([tracks[i] for i in test], cache))
+
+    write_csv(out / "predictions.csv", COLUMNS, rows)
+    kept = [r for r in rows if r["split"] == "test"] or rows
+    results = {
+        "scale": "[-1, 1]",
+        "protocol": "out-of-fold, grouped" if config.folds else "validation part, grouped",
+        "split": split_hash(tracks, folds),
+        "seed": config.seed,
+        "corpora": summarize(kept),
+    }
+    write_json(out / "metrics.json", results)
+    for name in ("model.keras", "history.csv"):
+        shutil.copyfile(out / f"fold-{FINAL}" / name, out / name)
+    domain = fit_domain(tracks, cache)
+    distances = np.concatenate(domain_distances) if domain_distances else domain.distances(tracks, cache)
+    domain.save(out / "domain.npz", **calibrate(distances, out_of_fold=bool(domain_distances)))
+    write_json(out / "environment.json", environment(time.time() - started))
+    return results
+
+
+def train_fold(
+    config: FitConfig,
+    train: Sequence[Track],
+    validation: Sequence[Track],
+    folder: Path,
+    *,
+    cache: Path,
+    label: str,
+    report: Callable[[str], None],
+) -> None:
+    """Train one model; `folder` gets model.keras (best by validation CCC), history.csv, done.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(config.seed)
+
+    # Statistics of the training part only.
+    if config.normalization == "dataset":
+        mean, std = pipeline.band_statistics(train, cache)
+        normalize = lambda: BandNormalize(mean, std, name="normalize")  # noqa: E731
+    else:
+        normalize = lambda: ClipZScore(name="normalize")  # noqa: E731
+
+    # The network has no positions: it trains on crops and is judged on whole windows with the same weights.
+    frames = min(N_FRAMES, round(config.crop_s * MEL.sample_rate / MEL.hop_length))
+    build = MODELS[config.model]
+    try:
+        model = build(normalize=normalize(), frames=frames, seed=config.seed, **config.architecture)
+        twin = build(normalize=normalize(), seed=config.seed, **config.architecture)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"architecture: {error}") from None
+
+    steps = math.ceil(len(pipeline.draws(train, config.repeats)) / config.batch_size)
+    total = steps * config.epochs
+    warmup = int(config.warmup * total)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=config.learning_rate / 100 if warmup else config.learning_rate,
+        warmup_target=config.learning_rate if warmup else None,
+        warmup_steps=warmup,
+        decay_steps=max(1, total - warmup),
+        alpha=0.01,
+    )
+    optimizer = keras.optimizers.AdamW(
+        schedule,
+        weight_decay=config.weight_decay,
+        global_clipnorm=config.clip_norm,
+        use_ema=config.ema > 0,
+        ema_momentum=config.ema or 0.99,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(optimizer, EmotionLoss(config.mse_weight), jit_compile=False)
+
+    judge = TrackValidation(twin, validation, cache, folder / "best.weights.h5")
+    began = time.time()
+    model.fit(
+        pipeline.dataset(
+            train, cache, frames=frames, batch=config.batch_size, repeats=config.repeats, seed=config.seed
+        ),
+        epochs=config.epochs,
+        steps_per_epoch=steps,
+        verbose=0,
+        callbacks=[
+            keras.callbacks.TerminateOnNaN(),
+            judge,
+            keras.callbacks.EarlyStopping("val_ccc", mode="max", patience=config.patience),
+            keras.callbacks.CSVLogger(folder / "history.csv"),
+            Progress(report, label),
+        ],
+    )
+    if judge.best_epoch < 0:
+        raise SentioError(f"{label}: training diverged in the first epoch; lower learning_rate")
+    twin.load_weights(folder / "best.weights.h5")
+    twin.save(folder / "model.keras")
+    (folder / "best.weights.h5").unlink()
+    write_json(
+        folder / "done.json",
+        {"best_epoch": judge.best_epoch + 1, "val_ccc": judge.best, "seconds": round(time.time() - began)},
+    )
+
+
+def load_model(path: Path) -> keras.Model:
+    """A saved model with the project's layers.  Raises: SentioError if it cannot be read."""
+    from .. import layers, losses  # noqa: F401  registers them
+
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise SentioError(f"{path}: expected a Keras model of this project, received {error}; train it again") from None
+
+
+def validation_part(tracks: Sequence[Track], config: FitConfig) -> np.ndarray:
+    """True for the tracks held out for early stopping, bool `(tracks,)`, by group."""
+    k = min(max(2, round(1 / config.validation)), len({t.group for t in tracks}))
+    return group_folds(tracks, k, seed=config.seed + 1) == 0
+
+
+def prediction_row(track: Track, fold: str, split: str, estimated: np.ndarray) -> dict[str, Any]:
+    """A row of predictions.csv; a track with signs only has them as reference and says so in `label`."""
+    reference = pipeline.target(track)
+    return {
+        "track_id": track.track_id,
+        "corpus": track.corpus,
+        "group": track.group,
+        "fold": fold,
+        "split": split,
+        "label": "rating" if track.rated else "sign",
+        "valence": round(float(reference[0]), 5),
+        "arousal": round(float(reference[1]), 5),
+        "valence_hat": round(float(estimated[0]), 5),
+        "arousal_hat": round(float(estimated[1]), 5),
+    }
+
+
+def claim(out: Path, config: FitConfig, sources: Sequence[str], split: str) -> None:
+    """Make `out` this experiment's directory, or continue it.
+
+    Raises: ConfigError if it holds another experiment.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    text = configuration.dump(config) + f"data: {[s.partition(':')[0] for s in sources]}\nsplit: {split}\n"
+    file = out / "config.yaml"
+    if file.exists() and file.read_text(encoding="utf-8") != text:
+        raise ConfigError(f"{out}: holds a run with another configuration or other data; choose another --out")
+    file.write_text(text, encoding="utf-8")
+
+
+def environment(seconds: float) -> dict[str, Any]:
+    """Versions, machine and time: what somebody needs to repeat the run."""
+    packages = ("tensorflow", "keras", "numpy", "soxr", "soundfile", "scikit-learn")
+    versions = {}
+    for name in packages:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = ""
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "backend": keras.backend.backend(),
+        "packages": versions,
+        "git_commit": git_commit(),
+        "seconds": round(seconds),
+    }
+
+
+def git_commit() -> str:
+    """Commit of the source tree, `-dirty` if changed; empty outside a checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    folder = Path(__file__).parent
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_json(path: Path, values: Any) -> None:
+    path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def config_dict(config: FitConfig) -> dict[str, Any]:
+    return dataclasses.asdict(config)
