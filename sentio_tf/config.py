@@ -34,7 +34,7 @@ class FitConfig:
     epochs: int = 30
     batch_size: int = 32
     crop_s: float = 30.0  # length of a training example [s]
-    repeats: dict[str, int] = field(default_factory=dict)  # corpus -> times a track is drawn an epoch
+    repeats: dict[str, float] = field(default_factory=dict)  # corpus -> times a track is drawn an epoch
     learning_rate: float = 1e-3
     warmup: float = 0.1  # share of the steps
     weight_decay: float = 0.05
@@ -58,7 +58,7 @@ class FitConfig:
             "ema": 0 <= self.ema < 1,
             "patience": self.patience >= 1,
             "mse_weight": self.mse_weight >= 0,
-            "repeats": all(isinstance(n, int) and n >= 1 for n in self.repeats.values()),
+            "repeats": all(isinstance(n, (int, float)) and n > 0 for n in self.repeats.values()),
         }
         for name, good in checks.items():
             if not good:

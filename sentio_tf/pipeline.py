@@ -55,6 +55,13 @@ def cached_path(track: Track, cache: Path) -> Path:
     return cache / "mel" / track.corpus / f"{key}.npy"
 
 
+def _single_thread() -> None:
+    """In a worker: one BLAS thread, or the workers' threads wait for one another."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+
+
 def _write_mel(track: Track, target: Path) -> None:
     y = decode.load(track.path, offset_s=track.start_s, duration_s=track.duration_s)
     values = mel.log_mel(y, spec=UNLIMITED).T.astype(np.float16)
@@ -77,7 +84,7 @@ def build_cache(
     failed: dict[str, str] = {}
     if not todo:
         return failed
-    with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
+    with ProcessPoolExecutor(workers or os.cpu_count(), initializer=_single_thread) as pool:
         jobs = {pool.submit(_write_mel, t, path): t for t, path in todo}
         for done, job in enumerate(as_completed(jobs), start=1):
             try:
@@ -140,24 +147,25 @@ def dataset(
     *,
     frames: int = N_FRAMES,
     batch: int = 32,
-    repeats: dict[str, int] | None = None,
+    repeats: dict[str, float] | None = None,
     seed: int = 0,
 ):
     """Endless `tf.data.Dataset` of random crops: log-mel `(batch, 128, frames, 1)`, target `(batch, 3)`.
 
-    An epoch draws every track `repeats[corpus]` times (default 1) in random order at random places;
-    the same seed gives the same batches.  `steps_per_epoch` gives its length.
+    An epoch draws every track `repeats[corpus]` times (default 1; 0.5: every other epoch on average)
+    in random order at random places; the same seed gives the same batches.
     """
     import tensorflow as tf
 
     mels = [load_mel(t, cache) for t in tracks]
     targets = np.stack([target(t) for t in tracks])
-    order = draws(tracks, repeats)
+    counts = draws(tracks, repeats)
 
     def places():
         rng = np.random.default_rng(seed)
         while True:
-            for i in rng.permutation(order):
+            whole = np.floor(counts + rng.random(len(counts))).astype(int)
+            for i in rng.permutation(np.repeat(np.arange(len(counts)), whole)):
                 yield i, rng.integers(max(1, len(mels[i]) - frames + 1))
 
     def read(i, start):
@@ -172,9 +180,9 @@ def dataset(
     return data.map(load, num_parallel_calls=2).batch(batch, drop_remainder=True).prefetch(2)
 
 
-def draws(tracks: Sequence[Track], repeats: dict[str, int] | None) -> np.ndarray:
-    """Index of every draw of an epoch."""
-    return np.repeat(np.arange(len(tracks)), [(repeats or {}).get(t.corpus, 1) for t in tracks])
+def draws(tracks: Sequence[Track], repeats: dict[str, float] | None) -> np.ndarray:
+    """How often an epoch draws each track on average, `(tracks,)`."""
+    return np.array([float((repeats or {}).get(t.corpus, 1)) for t in tracks])
 
 
 def band_statistics(tracks: Sequence[Track], cache: Path) -> tuple[np.ndarray, np.ndarray]:

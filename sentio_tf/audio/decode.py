@@ -8,7 +8,7 @@ rate; soxr resamples, because FFmpeg's resampler differs from it by far (8 dB SN
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,15 @@ class Source:
     read: Iterator[np.ndarray]
 
 
+@dataclass(frozen=True)
+class Format:
+    """What a file's header says: rate [Hz], channels, length [s] (None where it says nothing)."""
+
+    sample_rate: int
+    channels: int
+    duration_s: float | None
+
+
 @contextmanager
 def _open_soundfile(path: Path, offset_s: float) -> Iterator[Source]:
     # By descriptor: given a name, libsndfile would guess headerless formats from its extension.
@@ -56,7 +65,22 @@ def _open_soundfile(path: Path, offset_s: float) -> Iterator[Source]:
             while len(block := file.read(size, dtype="float32", always_2d=True)):
                 yield block
 
-        yield Source(file.samplerate, file.channels, (file.frames - start) / file.samplerate, read())
+        promised = (file.frames * _cut_riff(path) - start) / file.samplerate
+        yield Source(file.samplerate, file.channels, promised, read())
+
+
+def _cut_riff(path: Path) -> float:
+    """How many times longer a RIFF header says the file is, 1.0 if it is whole or no RIFF.
+
+    libsndfile trusts the file's size over the header and reads a cut wav without a word.
+    """
+    with path.open("rb") as file:
+        header = file.read(8)
+    if header[:4] != b"RIFF" or len(header) < 8:
+        return 1.0
+    stated = int.from_bytes(header[4:], "little") + 8
+    streamed = stated >= 0xFFFFFF00 or stated == 8  # written to a pipe: the length was not known
+    return 1.0 if streamed else max(1.0, stated / path.stat().st_size)
 
 
 @contextmanager
@@ -142,11 +166,16 @@ def check_readable(path: Path) -> None:
 
 
 def blocks(
-    path: str | Path, *, offset_s: float = 0.0, duration_s: float | None = None, sample_rate: int = SAMPLE_RATE
+    path: str | Path,
+    *,
+    offset_s: float = 0.0,
+    duration_s: float | None = None,
+    sample_rate: int = SAMPLE_RATE,
+    on_format: Callable[[Format], None] | None = None,
 ) -> Iterator[np.ndarray]:
     """Stream mono float32 blocks in [-1, 1] at `sample_rate` [Hz]; memory does not grow with the file.
 
-    Mono is the mean of the channels.  Only `duration_s` [s] from `offset_s` [s] on are decoded.
+    Mono is the mean of the channels.  `on_format` is called once with the header.  Only `duration_s` [s] from `offset_s` [s] on are decoded.
 
     Raises: AudioError (see `open_audio`), also for damaged or cut files, NaN or infinite samples,
     samples far outside [-1, 1], and files without a single sample in the part asked for.
@@ -156,6 +185,8 @@ def blocks(
         raise AudioError(f"{path}: expected offset >= 0 s and duration > 0 s, received {offset_s} and {duration_s}")
     with open_audio(path, offset_s=offset_s) as source:
         rate = source.sample_rate
+        if on_format:
+            on_format(Format(rate, source.channels, source.promised_s))
         limit = None if duration_s is None else int(round(duration_s * rate))
         try:
             stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")

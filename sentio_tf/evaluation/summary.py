@@ -45,3 +45,24 @@ def summarize(rows: Sequence[Mapping[str, Any]], *, resamples: int = 1000) -> di
             values["quadrant"] = {"accuracy": measure(metrics.quadrant_accuracy, reference, estimated)}
         out[corpus] = values
     return out
+
+
+def lines(corpora: Mapping[str, Any]) -> list[str]:
+    """One line a corpus for a terminal."""
+    out = []
+    for name, values in corpora.items():
+        parts = []
+        for axis in ("valence", "arousal", "quadrant"):
+            if axis not in values:
+                continue
+            for metric in ("ccc", "pearson", "r2", "accuracy"):
+                if metric in values[axis]:
+                    parts.append(f"{axis} {metric} {text(values[axis][metric])}")
+        out.append(f"{name} ({values['tracks']} songs, {values['groups']} groups): {', '.join(parts)}")
+    return out
+
+
+def text(value: Mapping[str, float]) -> str:
+    """`.63 [.55, .70]`."""
+    short = f"{value['value']:.3f}"
+    return f"{short} [{value['low']:.3f}, {value['high']:.3f}]" if "low" in value else short

@@ -8,7 +8,7 @@ import keras
 from keras import layers, ops
 
 from ..contract import MEL, N_FRAMES
-from ..layers.normalize import BandStatistics
+from ..layers.normalize import BandStatistics, ClipZScore
 from ..layers.specaugment import RandomEqualizer, SpecAugment
 from ..layers.transformer import encoder_block
 
@@ -35,6 +35,25 @@ DEPTHS = (2, 4, 3)  # transformer blocks of the three MobileViT blocks
 HEADS = 4
 STEM = 16
 HEAD_EXPANSION = 4
+
+
+@keras.saving.register_keras_serializable("sentio_tf")
+class Resize(layers.Layer):
+    """Bilinear resize (half-pixel centres) of `(batch, H, W, c)` to `height` x `width`.
+
+    Not `keras.layers.Resizing`: its call defaults to training=True, which it hands on to every layer
+    after it, so that `model(x)` would use batch statistics and dropout.
+    """
+
+    def __init__(self, height: int, width: int, **kwargs):
+        super().__init__(**kwargs)
+        self.height, self.width = height, width
+
+    def call(self, x):
+        return ops.image.resize(x, (self.height, self.width), interpolation="bilinear")
+
+    def get_config(self):
+        return {**super().get_config(), "height": self.height, "width": self.width}
 
 
 @keras.saving.register_keras_serializable("sentio_tf")
@@ -121,27 +140,33 @@ def build(
     size: str = "xxs",
     normalize: layers.Layer,
     frames: int = N_FRAMES,
+    height: int = 128,
     width: int | None = None,
     activation: str = "silu",
     dropout: float = 0.1,
-    head_dropout: float = 0.3,
-    statistics: int = 64,
-    gain_db: float = 6.0,
-    tilt_db: float = 6.0,
+    head_dropout: float = 0.5,
+    statistics: int = 128,
+    clip_zscore: bool = True,
+    gain_db: float = 2.0,
+    tilt_db: float = 3.0,
     seed: int | None = None,
 ) -> keras.Model:
     """Log-mel `(batch, 128, frames, 1)` in dB -> `(batch, 2)` = [valence, arousal] in [-1, 1].
 
-    The mel is averaged over pairs of frames and resized to 128 x `width` inside the model (320
-    columns for 30 s).  The network holds no position, so weights trained on short crops serve any
+    The mel is averaged over pairs of frames (and of bands, for `height` 64) and resized to `height` x
+    `width` inside the model (320 columns for 30 s).  The network holds no position, so weights trained on short crops serve any
     length: `transfer` copies them.
 
     Args:
         size: row of `SIZES`; xxs 1.0 M, xs 1.9 M, s 4.9 M parameters with this head.
         normalize: layer on the mel, see `layers.normalize`.
         frames: frames of the input.
+        height: rows after resizing, 128 or 64.
         width: columns after resizing, a multiple of 64; default 320 for 30 s, in proportion.
-        statistics: units on per-band statistics beside the pooled map; 0 for none.
+        statistics: hidden units of a second path on per-band statistics (mean, sd, movement), whose
+            logits are added to the network's; 0 for none.
+        clip_zscore: normalise each clip before the convolutions: timbre and rhythm without level,
+            while the statistics keep the level.
         gain_db, tilt_db: augmentation, see `RandomEqualizer`.
         seed: of augmentation and dropout.
 
@@ -150,26 +175,31 @@ def build(
     if size not in SIZES:
         raise ValueError(f"expected size one of {', '.join(SIZES)}. Received: {size}")
     width = width or column_count(frames)
-    if width % 64:
-        raise ValueError(f"expected width a multiple of 64. Received: {width}")
+    if width % 64 or height not in (64, 128):
+        raise ValueError(f"expected height 64 or 128 and width a multiple of 64. Received: {height}, {width}")
     mel = keras.Input((MEL.n_mels, frames, 1), name="log_mel")
     x = RandomEqualizer(gain_db, tilt_db, seed=seed, name="random_equalizer")(mel)
     x = normalize(x)
     x = SpecAugment(seed=seed, name="specaugment")(x)
-    features = []
+    logits = []
     if statistics:
         y = BandStatistics(name="band_statistics")(x)
         y = layers.BatchNormalization(momentum=0.9, name="statistics_bn")(y)
-        y = layers.Dropout(head_dropout, name="statistics_drop")(y)
-        features.append(layers.Dense(statistics, activation="relu", name="statistics_dense")(y))
-    y = layers.AveragePooling2D((1, 2), name="pairs")(x)
+        y = layers.GaussianNoise(0.3, seed=seed, name="statistics_noise")(y)
+        y = layers.Dropout(head_dropout / 2, name="statistics_drop1")(y)
+        y = layers.Dense(statistics, activation=activation, name="statistics_dense")(y)
+        y = layers.Dropout(head_dropout, name="statistics_drop2")(y)
+        logits.append(layers.Dense(2, name="statistics_logits")(y))
+    y = ClipZScore(name="clip_zscore")(x) if clip_zscore else x
+    y = layers.AveragePooling2D((MEL.n_mels // height, 2), name="pairs")(y)
     # Bilinear at a ratio of 2 averages two neighbours: with the pairs above, an antialiased resize.
-    y = layers.Resizing(MEL.n_mels, width, name="resize")(y)
+    y = Resize(height, width, name="resize")(y)
     y = backbone(y, size, activation=activation, dropout=dropout)
-    features.append(layers.GlobalAveragePooling2D(name="pool")(y))
-    y = layers.Concatenate(name="features")(features) if statistics else features[0]
-    y = layers.Dropout(head_dropout, name="head_drop")(y)
-    output = layers.Dense(2, activation="tanh", dtype="float32", name="valence_arousal")(y)
+    y = layers.GlobalAveragePooling2D(name="pool")(y)
+    y = layers.Dropout(head_dropout, name="pool_drop")(y)
+    logits.append(layers.Dense(2, name="pool_logits")(y))
+    y = layers.Add(name="logits")(logits) if statistics else logits[0]
+    output = layers.Activation("tanh", dtype="float32", name="valence_arousal")(y)
     return keras.Model(mel, output, name=f"mobilevit_{size}")
 
 

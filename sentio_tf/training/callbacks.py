@@ -17,19 +17,20 @@ SIGN_VALUE = 0.5
 
 
 def score(tracks: Sequence[Track], estimated: np.ndarray) -> dict[str, float]:
-    """`val_ccc` over both kinds of labels, and its parts.
+    """`val_ccc` and its parts: CCC per corpus and axis, `val_ccc` their mean.
 
-    CCC per axis is computed apart for rated tracks and for tracks with signs only (the sign times
-    `SIGN_VALUE` as reference); `val_ccc` is the mean over the kinds present and both axes.
+    Every corpus counts the same, so that a large one does not decide alone which epoch is best.
+    Where only signs are known, the sign times `SIGN_VALUE` is the reference.
     """
-    targets = np.stack([target(t) for t in tracks])
-    rated = targets[:, 2] == 1
     parts: dict[str, float] = {}
-    for kind, rows, scale in (("rated", rated, 1.0), ("sign", ~rated, SIGN_VALUE)):
-        if rows.sum() < 2:
+    for corpus in sorted({t.corpus for t in tracks}):
+        rows = [i for i, t in enumerate(tracks) if t.corpus == corpus]
+        if len(rows) < 2:
             continue
+        reference = np.stack([target(tracks[i]) for i in rows])
+        reference = reference[:, :2] * np.where(reference[:, 2:] == 1, 1.0, SIGN_VALUE)
         for axis, name in enumerate(("valence", "arousal")):
-            parts[f"val_ccc_{name}_{kind}"] = metrics.ccc(targets[rows, axis] * scale, estimated[rows, axis])
+            parts[f"val_{corpus}_{name}"] = metrics.ccc(reference[:, axis], estimated[rows, axis])
     return {"val_ccc": float(np.mean(list(parts.values()))), **parts}
 
 

@@ -147,7 +147,7 @@ def train_fold(
     except (TypeError, ValueError) as error:
         raise ConfigError(f"architecture: {error}") from None
 
-    steps = math.ceil(len(pipeline.draws(train, config.repeats)) / config.batch_size)
+    steps = math.ceil(pipeline.draws(train, config.repeats).sum() / config.batch_size)
     total = steps * config.epochs
     warmup = int(config.warmup * total)
     schedule = keras.optimizers.schedules.CosineDecay(

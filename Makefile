@@ -1,0 +1,42 @@
+# Two commands on a fresh machine: `make demo` and `make test`.  Each sets itself up.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint format clean
+
+# The base package alone, without TensorFlow: predicts on the bundled tune, prints the table, draws the plot.
+demo: .venv/base
+	mkdir -p demo
+	$(BIN)/sentio-tf predict sentio_tf/assets/two_moods.mp3 --timeline --plot demo/two_moods.png
+	@echo "look at demo/two_moods.png"
+
+# Everything CI runs: lint, types and the fast suite.
+test: .venv/dev lint
+	tools/ensure_fluidsynth.sh
+	$(BIN)/python -m pytest
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+	$(BIN)/python tools/results.py --check
+
+format: .venv/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+.venv/base: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/dev: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@ .venv/base
+
+clean:
+	rm -rf .venv demo build dist *.egg-info

@@ -1,0 +1,77 @@
+"""`sentio-tf fit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+def need(extra: str, *modules: str) -> None:
+    """Raise SentioError with the install line if any module of an extra is missing."""
+    import importlib.util
+
+    from ..errors import SentioError
+
+    missing = [m for m in modules if importlib.util.find_spec(m) is None]
+    if missing:
+        raise SentioError(f"this command needs {', '.join(missing)}; install it with: pip install 'sentio-tf[{extra}]'")
+
+
+@click.command()
+@click.argument("model")
+@click.option("--data", "sources", multiple=True, required=True, metavar="CORPUS:ROOT", help="May be given repeatedly.")
+@click.option("--config", "config_file", type=click.Path(dir_okay=False), help="YAML file, see configs/.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Overrides a field, e.g. epochs=5.")
+@click.option("--out", type=click.Path(file_okay=False), help="Run directory [default: runs/MODEL].")
+@click.option("--cache", type=click.Path(file_okay=False), help="Renderings and mels [default: $SENTIO_CACHE].")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def fit(model, sources, config_file, overrides, out, cache, form) -> None:
+    """Train MODEL on labelled corpora and write a run directory.
+
+    CORPUS is panda4q, musifeast17, emopia, vgmidi, or folder for your own (labels.csv beside the
+    audio).  An interrupted run continues when the command is given again.
+    """
+    need("train", "tensorflow", "keras", "sklearn", "scipy")
+    import json
+    import os
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from .. import config as configuration
+    from ..training.fit import fit as train
+
+    config = configuration.load(config_file, (f"model={model}", *overrides))
+    results = train(
+        config,
+        sources,
+        Path(out or f"runs/{model}"),
+        cache=Path(cache) if cache else None,
+        report=lambda text: click.echo(text, err=True),
+        progress=_progress(),
+    )
+    if form == "json":
+        click.echo(json.dumps(results, indent=2))
+        return
+    from ..evaluation.summary import lines
+
+    click.echo(f"{results['protocol']}, scale {results['scale']}, 95 % intervals over groups")
+    for line in lines(results["corpora"]):
+        click.echo(line)
+
+
+def _progress():
+    """`progress(step, done, total)` that draws a bar on a terminal and a line per tenth elsewhere."""
+    import sys
+
+    last: dict[str, int] = {}
+
+    def show(step: str, done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            filled = 30 * done // total
+            end = "\n" if done == total else ""
+            click.echo(f"\r{step:7} {'━' * filled}{'╌' * (30 - filled)} {done}/{total}{end}", err=True, nl=False)
+        elif (tenth := 10 * done // total) != last.get(step):
+            last[step] = tenth
+            click.echo(f"{step} {done}/{total}", err=True)
+
+    return show

@@ -1,0 +1,176 @@
+"""`sentio-tf predict`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ..contract import Prediction
+    from ..errors import SentioError
+
+    Answer = Prediction | tuple[str, SentioError]
+
+DIGITS = 4
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--model", metavar="NAME|FILE", help="Shipped model or .tflite file [default: see sentio-tf models].")
+@click.option("--timeline", is_flag=True, help="Answer every window, not only the song.")
+@click.option("--hop", type=click.FloatRange(0.1, 30), metavar="SECONDS", help="Step between windows [default: 15].")
+@click.option("--plot", type=click.Path(dir_okay=False), metavar="FILE", help="Draw the circumplex (png, svg or pdf).")
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@click.option("--threads", type=click.IntRange(1, 64), help="Threads of the model [default: up to 4].")
+def predict(paths, model, timeline, hop, plot, form, threads) -> None:
+    """Valence and arousal of audio files (wav, mp3, flac, ogg, opus, m4a, aac, webm ...).
+
+    A file that cannot be read gets one line on stderr; the others are still answered and the exit
+    code is 1.
+    """
+    from ..runtime.predictor import load
+
+    if plot and Path(plot).suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise click.UsageError(f"--plot: expected a file ending in .png, .svg or .pdf, received {plot}")
+    predictor = load(model, threads=threads)
+    answers: list[Answer] = list(_with_progress(predictor, paths, hop))
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names that are no Unicode
+    print_answers(answers, form=form, timeline=timeline)
+    good = [a for a in answers if not isinstance(a, tuple)]
+    for answer in answers:
+        if isinstance(answer, tuple):
+            click.echo(f"error: {_printable(str(answer[1]))}", err=True)
+        elif form == "table":
+            for warning in answer.warnings:
+                click.echo(f"warning: {_printable(answer.path)}: {warning}", err=True)
+    if plot and good:
+        from ..evaluation import plots
+
+        plots.save(plots.songs(good, predictor.card), plot)
+        click.echo(f"plot: {plot}", err=True)
+    if len(good) < len(answers):
+        sys.exit(1)
+
+
+def _with_progress(predictor, paths, hop):
+    """Answers in order, with a bar on a terminal where there are several files."""
+    if len(paths) < 2 or not sys.stderr.isatty():
+        yield from predictor.predict_many(paths, hop_s=hop)
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Listening", total=len(paths))
+        yield from predictor.predict_many(paths, hop_s=hop, report=lambda _: bar.advance(task))
+
+
+def print_answers(answers: list[Answer], *, form: str, timeline: bool) -> None:
+    """Answers as table, JSON or CSV on stdout."""
+    {"table": _print_table, "json": _print_json, "csv": _print_csv}[form](answers, timeline)
+
+
+def _record(answer: Answer, timeline: bool) -> dict:
+    if isinstance(answer, tuple):
+        return {"path": answer[0], "error": str(answer[1])}
+    return _rounded(answer.to_dict(timeline=timeline))
+
+
+def _rounded(value):
+    if isinstance(value, float):
+        return round(value, DIGITS)
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    return [_rounded(v) for v in value] if isinstance(value, list) else value
+
+
+def _print_json(answers: list[Answer], timeline: bool) -> None:
+    import json
+
+    click.echo(json.dumps([_record(a, timeline) for a in answers], indent=2, allow_nan=False))
+
+
+def _print_csv(answers: list[Answer], timeline: bool) -> None:
+    import csv
+
+    fields = "path,model,valence,arousal,valence_std,arousal_std,quadrant,mood,duration_s,windows,in_domain,warnings,error"
+    if timeline:
+        fields = "path,start_s,end_s,valence,arousal,error"
+    writer = csv.DictWriter(sys.stdout, fields.split(","), extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for answer in answers:
+        record = _record(answer, timeline)
+        if timeline and "timeline" in record:
+            writer.writerows({"path": record["path"], **segment} for segment in record["timeline"])
+        else:
+            if "warnings" in record:
+                record["warnings"] = "; ".join(record["warnings"])
+            writer.writerow(record)
+
+
+def _print_table(answers: list[Answer], timeline: bool) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    # A pipe or a file has no width: let the table be as wide as the names need.
+    console = Console() if sys.stdout.isatty() else Console(width=max(100, *(len(_name(a)) + 90 for a in answers)))
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table.add_column("song" if not timeline else "song / window", overflow="fold")
+    for column in ("valence", "arousal"):
+        table.add_column(column, justify="right")
+    table.add_column("quadrant")
+    table.add_column("mood")
+    table.add_column("length", justify="right")
+    table.add_column("in domain")
+    for answer in answers:
+        if isinstance(answer, tuple):
+            continue
+        known = {True: "yes", False: "no", None: "-"}[answer.in_domain]
+        table.add_row(
+            _name(answer),
+            _with_std(answer.valence, answer.valence_std),
+            _with_std(answer.arousal, answer.arousal_std),
+            answer.quadrant,
+            answer.mood,
+            clock(answer.duration_s),
+            known,
+        )
+        if timeline:
+            from ..runtime.mood import mood, quadrant
+
+            for s in answer.timeline:
+                v, a = s.valence, s.arousal
+                span = f"  {clock(s.start_s)} - {clock(s.end_s)}"
+                table.add_row(span, f"{v:+.2f}", f"{a:+.2f}", quadrant(v, a), mood(v, a), "", "", style="dim")
+    if table.row_count:
+        console.print(table)
+
+
+def _with_std(value: float, std: float | None) -> str:
+    return f"{value:+.2f}" if std is None else f"{value:+.2f} ± {std:.2f}"
+
+
+def _name(answer: Answer) -> str:
+    from rich.markup import escape
+
+    path = answer[0] if isinstance(answer, tuple) else answer.path
+    return escape(_printable(Path(path).name))
+
+
+def _printable(text: str) -> str:
+    """Control characters and lone surrogates as escapes: a file name must not steer the terminal."""
+    safe = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in safe)
+
+
+def clock(seconds: float) -> str:
+    """m:ss, h:mm:ss from an hour on; below ten seconds with tenths."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

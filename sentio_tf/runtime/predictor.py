@@ -1,0 +1,159 @@
+"""Audio file -> windows -> model -> one answer: the whole prediction, on LiteRT alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from ..audio import decode
+from ..audio.windows import windows
+from ..contract import Prediction, Segment
+from ..errors import AudioError, ModelError, SentioError
+from .engine import Engine
+from .mood import mood, quadrant
+
+# Below this share of the contract's rate the music lacks the bands the model listens to.
+LOW_RATE = 16_000  # Hz
+
+
+def shipped() -> dict:
+    """`models/registry.json` of the package: what ships, by name, and the `default`."""
+    file = resources.files("sentio_tf") / "models" / "registry.json"
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def find_model(name: str | Path | None = None) -> Path:
+    """Path of a shipped model by name (None: the default) or of a `.tflite` file.
+
+    Raises: ModelError listing the names if it is neither.
+    """
+    registry = shipped()
+    wanted = str(name or registry["default"])
+    for entry in registry["models"]:
+        if entry["name"] == wanted:
+            return Path(str(resources.files("sentio_tf") / "models" / entry["file"]))
+    if Path(wanted).is_file():
+        return Path(wanted)
+    names = ", ".join(entry["name"] for entry in registry["models"])
+    raise ModelError(f"{wanted}: no such model file, and none of the shipped models ({names}); see sentio-tf models")
+
+
+def load(name: str | Path | None = None, *, threads: int | None = None) -> Predictor:
+    """A predictor for a shipped model (None: the default) or a `.tflite` file of `sentio-tf export`.
+
+    >>> prediction = load().predict("song.mp3")
+    >>> prediction.valence, prediction.arousal, prediction.mood
+
+    Raises: ModelError if there is no such model or it cannot be used.
+    """
+    return Predictor(Engine(find_model(name), threads=threads))
+
+
+class Predictor:
+    """One interpreter for any number of files; memory does not grow with their length."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+
+    @property
+    def card(self):
+        return self.engine.card
+
+    def predict(
+        self, path: str | Path, *, hop_s: float | None = None, offset_s: float = 0.0, duration_s: float | None = None
+    ) -> Prediction:
+        """Valence and arousal of a song, in [-1, 1], with its timeline.
+
+        Args:
+            path: any audio file.
+            hop_s: step between windows [s]; default from the card.
+            offset_s, duration_s: part of the file to listen to [s].
+
+        Raises: AudioError if the file cannot be read, or is silent throughout.
+        """
+        card = self.card
+        segments: list[Segment] = []
+        distances: list[float] = []
+        count, end_s, repeated = 0, 0.0, False
+        formats: list[decode.Format] = []
+        stream = decode.blocks(
+            path,
+            offset_s=offset_s,
+            duration_s=duration_s,
+            sample_rate=card.audio.sample_rate,
+            on_format=formats.append,
+        )
+        cuts = windows(
+            stream,
+            size=card.audio.samples,
+            hop_s=hop_s or card.windows.hop_s,
+            sample_rate=card.audio.sample_rate,
+        )
+        for window in cuts:
+            count += 1
+            end_s, repeated = window.end_s, window.repeated
+            if np.abs(window.samples).max() < card.windows.silence_peak:
+                continue
+            valence, arousal, distance = self.engine(window.samples)
+            segments.append(Segment(offset_s + window.start_s, offset_s + window.end_s, valence, arousal))
+            if distance is not None:
+                distances.append(distance)
+        if not segments:
+            raise AudioError(f"{path}: the file is silent throughout ({end_s:.1f} s); there is nothing to judge")
+        valence = float(np.mean([s.valence for s in segments]))
+        arousal = float(np.mean([s.arousal for s in segments]))
+        in_domain = self._in_domain(distances)
+        return Prediction(
+            path=str(path),
+            model=card.name,
+            valence=valence,
+            arousal=arousal,
+            valence_std=card.uncertainty.get("valence_std"),
+            arousal_std=card.uncertainty.get("arousal_std"),
+            quadrant=quadrant(valence, arousal),
+            mood=mood(valence, arousal),
+            duration_s=end_s,
+            windows=count,
+            in_domain=in_domain,
+            warnings=tuple(self._warnings(formats[0], end_s, repeated, count - len(segments), in_domain)),
+            timeline=tuple(segments),
+        )
+
+    def _in_domain(self, distances: list[float]) -> bool | None:
+        threshold = self.card.domain.get("threshold")
+        if threshold is None or not distances:
+            return None
+        return bool(np.mean(distances) <= threshold)
+
+    def _warnings(
+        self, header: decode.Format, end_s: float, repeated: bool, silent: int, in_domain: bool | None
+    ) -> Iterator[str]:
+        window_s = self.card.audio.samples / self.card.audio.sample_rate
+        if repeated:
+            yield f"shorter than one window of {window_s:g} s: {end_s:.2f} s were repeated to fill it"
+        if silent:
+            yield f"{silent} silent windows were left out"
+        if header.sample_rate < LOW_RATE:
+            yield f"sampled at {header.sample_rate} Hz: nothing above {header.sample_rate / 2000:g} kHz, less than the model listens to"
+        if in_domain is False:
+            yield "does not sound like the music the model was trained on: take the answer with caution"
+
+    def predict_many(
+        self,
+        paths: Iterable[str | Path],
+        *,
+        report: Callable[[str | Path], None] | None = None,
+        **kwargs,
+    ) -> Iterator[Prediction | tuple[str, SentioError]]:
+        """One answer a file, in order: a `Prediction`, or `(path, error)` where it cannot be read."""
+        for path in paths:
+            try:
+                yield self.predict(path, **kwargs)
+            except AudioError as error:
+                yield str(path), error
+            if report:
+                report(path)

@@ -1,0 +1,107 @@
+"""Fixtures: where the shared music lies, signals, and miniature corpora with the true layout."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+SHARED = Path(os.environ.get("SENTIO_SHARED", Path(__file__).parents[2] / "shared" / "data"))
+TUNE = Path(__file__).parents[1] / "sentio_tf" / "assets" / "two_moods.mp3"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("shared") and not SHARED.is_dir():
+            item.add_marker(pytest.mark.skip(reason=f"no labelled music at {SHARED}"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def tune() -> Path:
+    """The bundled tune: 47 s of mp3, 44.1 kHz."""
+    return TUNE
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def music(seconds: float, *, seed: int = 0, rate: int = 22_050) -> np.ndarray:
+    """A chord that pulses, with a little noise: neither silent nor stationary."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(seconds * rate)) / rate
+    root = 110 * 2 ** (rng.integers(12) / 12)
+    tones = sum(np.sin(2 * np.pi * root * k * t + k) / k for k in (1, 1.26, 1.5, 2, 3, 4.2))
+    pulse = 0.6 + 0.4 * np.sign(np.sin(2 * np.pi * (0.8 + rng.random() * 2) * t))
+    return (0.15 * tones * pulse + 0.003 * rng.standard_normal(len(t))).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def make_music():
+    return music
+
+
+def write_midi(path: Path, *, notes=(60, 64, 67), seconds: float = 2.0) -> None:
+    import mido
+
+    file = mido.MidiFile(ticks_per_beat=480)
+    track = mido.MidiTrack()
+    file.tracks.append(track)
+    track.append(mido.MetaMessage("set_tempo", tempo=500_000))
+    each = int(seconds / len(notes) * 960)  # 960 ticks a second
+    for note in notes:
+        track.append(mido.Message("note_on", note=note, velocity=80))
+        track.append(mido.Message("note_off", note=note, velocity=0, time=each))
+    file.save(path)
+
+
+@pytest.fixture(scope="session")
+def make_midi():
+    return write_midi
+
+
+def write_table(path: Path, rows: list[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.fixture(scope="session")
+def make_table():
+    return write_table
+
+
+@pytest.fixture(scope="session")
+def mini(tmp_path_factory) -> Path:
+    """A rated folder corpus and a quadrant one, 16 short files each, groups of two."""
+    root = tmp_path_factory.mktemp("mini")
+    quadrants = ["Q1", "Q2", "Q3", "Q4"]
+    for name in ("rated", "signs"):
+        rows = []
+        for i in range(16):
+            file = f"{i:02}.wav"
+            (root / name).mkdir(exist_ok=True)
+            loud = 1.0 if i % 4 < 2 else 0.1
+            soundfile.write(root / name / file, loud * music(6, seed=i), 22_050)
+            row = {"path": file, "artist": f"artist{i // 2}"}
+            if name == "rated":
+                row |= {"valence": round(np.cos(i), 3), "arousal": 0.5 if i % 4 < 2 else -0.5}
+            else:
+                row |= {"quadrant": quadrants[i % 4]}
+            rows.append(row)
+        write_table(root / name / "labels.csv", rows)
+    return root
