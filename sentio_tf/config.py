@@ -62,7 +62,9 @@ class FitConfig:
         }
         for name, good in checks.items():
             if not good:
-                raise ConfigError(f"{name}: received {getattr(self, name)!r}, which is out of range; see docs/config.md")
+                raise ConfigError(
+                    f"{name}: received {getattr(self, name)!r}, which is out of range; see docs/config.md"
+                )
 
 
 def load(path: str | Path | None, overrides: typing.Iterable[str] = (), **defaults: Any) -> FitConfig:

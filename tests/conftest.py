@@ -105,3 +105,27 @@ def mini(tmp_path_factory) -> Path:
             rows.append(row)
         write_table(root / name / "labels.csv", rows)
     return root
+
+
+@pytest.fixture(scope="session")
+def run(mini, tmp_path_factory):
+    """A finished run on the miniature corpora: two folds and a final model, one epoch each."""
+    from sentio_tf import config
+    from sentio_tf.training.fit import fit
+
+    root = tmp_path_factory.mktemp("run")
+    sources = [f"folder:{mini / 'rated'}", f"folder:{mini / 'signs'}"]
+    settings = config.load(
+        None,
+        ["folds=2", "epochs=1", "batch_size=8", "crop_s=10", "validation=0.25", "architecture.height=64", "ema=0.5"],
+    )
+    said: list[str] = []
+    results = fit(settings, sources, root / "run", cache=root / "cache", report=said.append)
+    return {
+        "path": root / "run",
+        "cache": root / "cache",
+        "sources": sources,
+        "config": settings,
+        "results": results,
+        "said": said,
+    }

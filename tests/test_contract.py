@@ -10,7 +10,7 @@ CARD = Card(name="m", version="1", licence="CC0", git_commit="abc", uncertainty=
 
 
 def test_window_is_thirty_seconds_of_1292_frames():
-    assert WINDOW_SAMPLES == 30 * MEL.sample_rate
+    assert 30 * MEL.sample_rate == WINDOW_SAMPLES
     assert N_FRAMES == 1292
 
 
@@ -58,6 +58,4 @@ def test_prediction_as_json_has_the_promised_keys():
     )  # fmt: skip
     keys = "path model valence arousal valence_std arousal_std quadrant mood duration_s windows in_domain warnings"
     assert list(prediction.to_dict()) == keys.split()
-    assert prediction.to_dict(timeline=True)["timeline"] == [
-        {"start_s": 0, "end_s": 3, "valence": 0.1, "arousal": 0.2}
-    ]
+    assert prediction.to_dict(timeline=True)["timeline"] == [{"start_s": 0, "end_s": 3, "valence": 0.1, "arousal": 0.2}]

@@ -56,7 +56,7 @@ def _open_soundfile(path: Path, offset_s: float) -> Iterator[Source]:
     # By descriptor: given a name, libsndfile would guess headerless formats from its extension.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     with soundfile.SoundFile(descriptor) as file:
-        start = min(int(round(offset_s * file.samplerate)), file.frames)
+        start = min(round(offset_s * file.samplerate), file.frames)
 
         def read() -> Iterator[np.ndarray]:
             if start:
@@ -103,14 +103,14 @@ def _open_av(path: Path, offset_s: float) -> Iterator[Source]:
 
         def read() -> Iterator[np.ndarray]:
             to_float = av.AudioResampler(format="flt")  # sample format only: rate and layout stay
-            skip = int(round(offset_s * rate))
+            skip = round(offset_s * rate)
             if offset_s > 1 and total is not None:
                 container.seek(int((offset_s - 1) * av.time_base))
             position: int | None = None
             for frame in container.decode(stream):
                 if position is None:
                     at = float(frame.pts * frame.time_base) if frame.pts is not None and offset_s > 1 else 0.0
-                    position = max(0, int(round(at * rate)))
+                    position = max(0, round(at * rate))
                 for part in to_float.resample(frame):
                     block = part.to_ndarray().reshape(-1, channels)
                     first = min(max(skip - position, 0), len(block))
@@ -187,7 +187,7 @@ def blocks(
         rate = source.sample_rate
         if on_format:
             on_format(Format(rate, source.channels, source.promised_s))
-        limit = None if duration_s is None else int(round(duration_s * rate))
+        limit = None if duration_s is None else round(duration_s * rate)
         try:
             stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
         except (ValueError, RuntimeError) as error:

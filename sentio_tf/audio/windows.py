@@ -41,7 +41,7 @@ def windows(
 
     Raises: ValueError unless 0 < hop <= window (a larger hop would skip music).
     """
-    hop = int(round(hop_s * sample_rate))
+    hop = round(hop_s * sample_rate)
     if not 0 < hop <= size:
         raise ValueError(f"expected a hop of more than 0 and at most {size / sample_rate:g} s. Received: {hop_s}")
     buffer = np.empty(0, np.float32)

@@ -25,8 +25,9 @@ def need(extra: str, *modules: str) -> None:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Overrides a field, e.g. epochs=5.")
 @click.option("--out", type=click.Path(file_okay=False), help="Run directory [default: runs/MODEL].")
 @click.option("--cache", type=click.Path(file_okay=False), help="Renderings and mels [default: $SENTIO_CACHE].")
+@click.option("--only", multiple=True, metavar="PART", help="Train only fold 0, 1, ... or final; may be repeated.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def fit(model, sources, config_file, overrides, out, cache, form) -> None:
+def fit(model, sources, config_file, overrides, out, cache, only, form) -> None:
     """Train MODEL on labelled corpora and write a run directory.
 
     CORPUS is panda4q, musifeast17, emopia, vgmidi, or folder for your own (labels.csv beside the
@@ -46,9 +47,12 @@ def fit(model, sources, config_file, overrides, out, cache, form) -> None:
         sources,
         Path(out or f"runs/{model}"),
         cache=Path(cache) if cache else None,
+        only=only,
         report=lambda text: click.echo(text, err=True),
         progress=_progress(),
     )
+    if not results:
+        return
     if form == "json":
         click.echo(json.dumps(results, indent=2))
         return

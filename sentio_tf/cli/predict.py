@@ -96,7 +96,9 @@ def _print_json(answers: list[Answer], timeline: bool) -> None:
 def _print_csv(answers: list[Answer], timeline: bool) -> None:
     import csv
 
-    fields = "path,model,valence,arousal,valence_std,arousal_std,quadrant,mood,duration_s,windows,in_domain,warnings,error"
+    fields = (
+        "path,model,valence,arousal,valence_std,arousal_std,quadrant,mood,duration_s,windows,in_domain,warnings,error"
+    )
     if timeline:
         fields = "path,start_s,end_s,valence,arousal,error"
     writer = csv.DictWriter(sys.stdout, fields.split(","), extrasaction="ignore", lineterminator="\n")
@@ -171,6 +173,6 @@ def clock(seconds: float) -> str:
     """m:ss, h:mm:ss from an hour on; below ten seconds with tenths."""
     if seconds < 10:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(round(seconds)), 60)
+    minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

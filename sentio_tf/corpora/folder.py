@@ -60,7 +60,9 @@ def read_scale(path: Path) -> tuple[float, float]:
         scale = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("scale", [-1, 1])
         low, high = (float(x) for x in scale)
     except (yaml.YAMLError, AttributeError, TypeError, ValueError, OSError):
-        raise DataError(f"{path}: expected 'scale: [low, high]', received something else; write scale: [1, 9]") from None
+        raise DataError(
+            f"{path}: expected 'scale: [low, high]', received something else; write scale: [1, 9]"
+        ) from None
     if not low < high:
         raise DataError(f"{path}: expected scale low < high, received {scale}; write scale: [1, 9]")
     return low, high

@@ -14,9 +14,7 @@ def validate(reference: np.ndarray, estimated: np.ndarray) -> tuple[np.ndarray, 
     """Both as float64 `(n,)`; ValueError for other shapes, fewer than two values, NaN or inf."""
     reference, estimated = np.asarray(reference, np.float64), np.asarray(estimated, np.float64)
     if reference.shape != estimated.shape or reference.ndim != 1 or len(reference) < 2:
-        raise ValueError(
-            f"expected two arrays (n,) with n >= 2. Received: {reference.shape} and {estimated.shape}"
-        )
+        raise ValueError(f"expected two arrays (n,) with n >= 2. Received: {reference.shape} and {estimated.shape}")
     if not (np.isfinite(reference).all() and np.isfinite(estimated).all()):
         raise ValueError("expected finite values. Received: NaN or inf")
     return reference, estimated

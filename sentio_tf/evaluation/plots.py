@@ -50,7 +50,9 @@ def songs(predictions: Sequence[Prediction], card: Card):
 def save(figure, path: str | Path) -> None:
     """Write the figure as its ending says.  Raises: SentioError if it cannot be written."""
     try:
-        figure.savefig(path, dpi=150, facecolor="white", metadata={"Date": None} if str(path).endswith(".svg") else None)
+        figure.savefig(
+            path, dpi=150, facecolor="white", metadata={"Date": None} if str(path).endswith(".svg") else None
+        )
     except OSError as error:
         raise SentioError(f"{path}: the plot cannot be written ({error.strerror}); choose another --plot") from None
 

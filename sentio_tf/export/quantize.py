@@ -18,7 +18,7 @@ from ..errors import ModelError
 from .graph import quiet
 
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8")
-FLOAT_LAYERS = ".*/(normalize|band_statistics|pairs|resize)(_[0-9]+)?/.*"
+FLOAT_LAYERS = ".*/(normalize|clip_zscore|band_statistics|statistics_[a-z0-9]+|pairs|resize)(_[0-9]+)?/.*"
 
 
 def quantize(model: bytes, kind: str, *, scope: str, representative: Iterable[np.ndarray] = ()) -> bytes:
@@ -36,6 +36,9 @@ def quantize(model: bytes, kind: str, *, scope: str, representative: Iterable[np
         return model
     if kind not in QUANTIZATIONS:
         raise ModelError(f"expected quantization one of {', '.join(QUANTIZATIONS)}, received {kind!r}")
+    samples = [{SignatureContract.input: np.asarray(w, np.float32)[None]} for w in representative]
+    if kind == "int8" and not samples:
+        raise ModelError("int8 needs representative music to measure activations, received none; give --data")
     from ai_edge_quantizer import qtyping, quantizer
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
@@ -50,16 +53,15 @@ def quantize(model: bytes, kind: str, *, scope: str, representative: Iterable[np
             explicit_dequantize=True,
         )
         for operation in ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D"):
-            work.update_quantization_recipe(network, qtyping.TFLOperationName[operation], half, AlgorithmName.FLOAT_CASTING)
+            work.update_quantization_recipe(
+                network, qtyping.TFLOperationName[operation], half, AlgorithmName.FLOAT_CASTING
+            )
     elif kind == "dynamic":
         work.add_dynamic_config(network, everything, num_bits=8)
     else:
         work.add_static_config(network, everything, activation_num_bits=8, weight_num_bits=8)
     work.update_quantization_recipe(FLOAT_LAYERS, everything, algorithm_key=AlgorithmName.NO_QUANTIZE)
     if kind == "int8":
-        samples = [{SignatureContract.input: np.asarray(w, np.float32)[None]} for w in representative]
-        if not samples:
-            raise ModelError("int8 needs representative music to measure activations, received none; give --data")
         with quiet():
             calibration = work.calibrate({SignatureContract.name: samples})
     with quiet(), contextlib.redirect_stdout(io.StringIO()):  # it prints sizes

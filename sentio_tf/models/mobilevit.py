@@ -129,9 +129,7 @@ def backbone(x, size: str, *, activation: str = "silu", dropout: float = 0.0):
         x = inverted_residual(x, row.channels[1], stride=2 if i == 0 else 1, name=f"stage2_{i}", **kw)
     for stage, (dim, depth) in enumerate(zip(row.dims, DEPTHS, strict=True), start=3):
         x = inverted_residual(x, row.channels[stage - 1], stride=2, name=f"stage{stage}", **kw)
-        x = mobilevit_block(
-            x, dim, depth, activation=activation, dropout=dropout, name=f"stage{stage}_vit"
-        )
+        x = mobilevit_block(x, dim, depth, activation=activation, dropout=dropout, name=f"stage{stage}_vit")
     return conv(x, HEAD_EXPANSION * row.channels[-1], 1, activation=activation, name="last")
 
 
@@ -144,8 +142,8 @@ def build(
     width: int | None = None,
     activation: str = "silu",
     dropout: float = 0.1,
-    head_dropout: float = 0.5,
-    statistics: int = 128,
+    head_dropout: float = 0.45,
+    statistics: int = 256,
     clip_zscore: bool = True,
     gain_db: float = 2.0,
     tilt_db: float = 3.0,
@@ -180,24 +178,26 @@ def build(
     mel = keras.Input((MEL.n_mels, frames, 1), name="log_mel")
     x = RandomEqualizer(gain_db, tilt_db, seed=seed, name="random_equalizer")(mel)
     x = normalize(x)
-    x = SpecAugment(seed=seed, name="specaugment")(x)
+    # Both heads start at 0: random logits of this size would saturate the tanh for hundreds of steps.
     logits = []
     if statistics:
+        # Before the masks: statistics of a masked clip are not those of a noisy one.
         y = BandStatistics(name="band_statistics")(x)
         y = layers.BatchNormalization(momentum=0.9, name="statistics_bn")(y)
-        y = layers.GaussianNoise(0.3, seed=seed, name="statistics_noise")(y)
-        y = layers.Dropout(head_dropout / 2, name="statistics_drop1")(y)
+        y = layers.GaussianNoise(0.2, seed=seed, name="statistics_noise")(y)
+        y = layers.Dropout(head_dropout / 3, name="statistics_drop1")(y)
         y = layers.Dense(statistics, activation=activation, name="statistics_dense")(y)
-        y = layers.Dropout(head_dropout, name="statistics_drop2")(y)
-        logits.append(layers.Dense(2, name="statistics_logits")(y))
+        y = layers.Dropout(head_dropout * 2 / 3, name="statistics_drop2")(y)
+        logits.append(layers.Dense(2, kernel_initializer="zeros", name="statistics_logits")(y))
     y = ClipZScore(name="clip_zscore")(x) if clip_zscore else x
+    y = SpecAugment(seed=seed, name="specaugment")(y)
     y = layers.AveragePooling2D((MEL.n_mels // height, 2), name="pairs")(y)
     # Bilinear at a ratio of 2 averages two neighbours: with the pairs above, an antialiased resize.
     y = Resize(height, width, name="resize")(y)
     y = backbone(y, size, activation=activation, dropout=dropout)
     y = layers.GlobalAveragePooling2D(name="pool")(y)
     y = layers.Dropout(head_dropout, name="pool_drop")(y)
-    logits.append(layers.Dense(2, name="pool_logits")(y))
+    logits.append(layers.Dense(2, kernel_initializer="zeros", name="pool_logits")(y))
     y = layers.Add(name="logits")(logits) if statistics else logits[0]
     output = layers.Activation("tanh", dtype="float32", name="valence_arousal")(y)
     return keras.Model(mel, output, name=f"mobilevit_{size}")

@@ -108,7 +108,9 @@ class Engine:
                 outputs = self._runner.get_output_details()
         except (ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-            raise ModelError(f"{path}: the model does not load ({reason}); export it again or update sentio-tf") from None
+            raise ModelError(
+                f"{path}: the model does not load ({reason}); export it again or update sentio-tf"
+            ) from None
         shape = details[signature.input]["shape"].tolist() if signature.input in details else None
         if shape != [1, self.card.audio.samples] or signature.output not in outputs:
             raise ModelError(

@@ -33,7 +33,7 @@ from ..models import MODELS
 from .callbacks import Progress, TrackValidation
 from .domain import calibrate, fit_domain
 
-COLUMNS = "track_id,corpus,group,fold,split,label,valence,arousal,valence_hat,arousal_hat".split(",")
+COLUMNS = ["track_id", "corpus", "group", "fold", "split", "label", "valence", "arousal", "valence_hat", "arousal_hat"]
 FINAL = "final"
 
 
@@ -43,6 +43,7 @@ def fit(
     out: Path,
     *,
     cache: Path | None = None,
+    only: Sequence[str] = (),
     report: Callable[[str], None] = print,
     progress: pipeline.Progress | None = None,
 ) -> dict[str, Any]:
@@ -54,9 +55,12 @@ def fit(
     trained the same way on everything but its validation part.  A fold that is complete in `out` is
     not trained again, so an interrupted run continues.
 
+    Args:
+        only: names of the parts to train now ("0", "1", ..., "final"), so that several processes can
+            share a run; the one that finds all parts complete writes the results, others return {}.
+
     Raises: DataError, ConfigError; a run directory of another experiment is refused.
     """
-    started = time.time()
     cache = cache or configuration.cache_root()
     if config.model not in MODELS:
         raise ConfigError(f"model: expected one of {', '.join(MODELS)}, received {config.model!r}")
@@ -78,19 +82,25 @@ def fit(
     for k in range(config.folds):
         parts.append((str(k), np.flatnonzero(folds != k).tolist(), np.flatnonzero(folds == k).tolist()))
     parts.append((FINAL, list(range(len(tracks))), []))
+    if unknown := sorted(set(only) - {name for name, _, _ in parts}):
+        raise ConfigError(f"expected parts among {', '.join(p[0] for p in parts)}, received {unknown[0]!r}")
+
+    for name, train, test in parts:
+        if (out / f"fold-{name}" / "done.json").exists() or (only and name not in only):
+            continue
+        inner, held = divided(tracks, train, config)
+        report(f"fold {name}: {len(inner)} training, {len(held)} validation, {len(test)} test tracks")
+        train_fold(config, inner, held, out / f"fold-{name}", cache=cache, label=f"fold {name}", report=report)
+    missing = [name for name, _, _ in parts if not (out / f"fold-{name}" / "done.json").exists()]
+    if missing:
+        report(f"still to be trained: {', '.join(missing)}")
+        return {}
 
     rows: list[dict[str, Any]] = []
     domain_distances: list[np.ndarray] = []
     for name, train, test in parts:
-        folder = out / f"fold-{name}"
-        validation = validation_part([tracks[i] for i in train], config)
-        inner = [tracks[i] for i, v in zip(train, validation, strict=True) if not v]
-        held = [tracks[i] for i, v in zip(train, validation, strict=True) if v]
-        if not (folder / "done.json").exists():
-            report(f"fold {name}: {len(inner)} training, {len(held)} validation, {len(test)} test tracks")
-            train_fold(config, inner, held, folder, cache=cache, label=f"fold {name}", report=report)
-        model = load_model(folder / "model.keras")
-        judged = [tracks[i] for i in test] or held
+        model = load_model(out / f"fold-{name}" / "model.keras")
+        judged = [tracks[i] for i in test] or divided(tracks, train, config)[1]
         estimated = pipeline.predict_tracks(model, judged, cache)
         split = "test" if test else "validation"
         rows += [prediction_row(t, name, split, e) for t, e in zip(judged, estimated, strict=True)]
@@ -113,7 +123,7 @@ def fit(
     domain = fit_domain(tracks, cache)
     distances = np.concatenate(domain_distances) if domain_distances else domain.distances(tracks, cache)
     domain.save(out / "domain.npz", **calibrate(distances, out_of_fold=bool(domain_distances)))
-    write_json(out / "environment.json", environment(time.time() - started))
+    write_json(out / "environment.json", environment(out, [name for name, _, _ in parts]))
     return results
 
 
@@ -129,14 +139,15 @@ def train_fold(
 ) -> None:
     """Train one model; `folder` gets model.keras (best by validation CCC), history.csv, done.json."""
     folder.mkdir(parents=True, exist_ok=True)
+    commit = git_commit()  # of the code that trains, not of what it became meanwhile
     keras.utils.set_random_seed(config.seed)
 
     # Statistics of the training part only.
     if config.normalization == "dataset":
         mean, std = pipeline.band_statistics(train, cache)
-        normalize = lambda: BandNormalize(mean, std, name="normalize")  # noqa: E731
+        normalize = lambda: BandNormalize(mean, std, name="normalize")
     else:
-        normalize = lambda: ClipZScore(name="normalize")  # noqa: E731
+        normalize = lambda: ClipZScore(name="normalize")
 
     # The network has no positions: it trains on crops and is judged on whole windows with the same weights.
     frames = min(N_FRAMES, round(config.crop_s * MEL.sample_rate / MEL.hop_length))
@@ -191,7 +202,12 @@ def train_fold(
     (folder / "best.weights.h5").unlink()
     write_json(
         folder / "done.json",
-        {"best_epoch": judge.best_epoch + 1, "val_ccc": judge.best, "seconds": round(time.time() - began)},
+        {
+            "best_epoch": judge.best_epoch + 1,
+            "val_ccc": judge.best,
+            "seconds": round(time.time() - began),
+            "git_commit": commit,
+        },
     )
 
 
@@ -209,6 +225,16 @@ def validation_part(tracks: Sequence[Track], config: FitConfig) -> np.ndarray:
     """True for the tracks held out for early stopping, bool `(tracks,)`, by group."""
     k = min(max(2, round(1 / config.validation)), len({t.group for t in tracks}))
     return group_folds(tracks, k, seed=config.seed + 1) == 0
+
+
+def divided(tracks: Sequence[Track], part: Sequence[int], config: FitConfig) -> tuple[list[Track], list[Track]]:
+    """Training and validation tracks of a part given by indices."""
+    own = [tracks[i] for i in part]
+    validation = validation_part(own, config)
+    return (
+        [t for t, v in zip(own, validation, strict=True) if not v],
+        [t for t, v in zip(own, validation, strict=True) if v],
+    )
 
 
 def prediction_row(track: Track, fold: str, split: str, estimated: np.ndarray) -> dict[str, Any]:
@@ -241,8 +267,9 @@ def claim(out: Path, config: FitConfig, sources: Sequence[str], split: str) -> N
     file.write_text(text, encoding="utf-8")
 
 
-def environment(seconds: float) -> dict[str, Any]:
-    """Versions, machine and time: what somebody needs to repeat the run."""
+def environment(out: Path, parts: Sequence[str]) -> dict[str, Any]:
+    """Versions, machine, commit and the parts' training time: what somebody needs to repeat the run."""
+    done = [json.loads((out / f"fold-{name}" / "done.json").read_text(encoding="utf-8")) for name in parts]
     packages = ("tensorflow", "keras", "numpy", "soxr", "soundfile", "scikit-learn")
     versions = {}
     for name in packages:
@@ -255,8 +282,9 @@ def environment(seconds: float) -> dict[str, Any]:
         "machine": platform.machine(),
         "backend": keras.backend.backend(),
         "packages": versions,
-        "git_commit": git_commit(),
-        "seconds": round(seconds),
+        "git_commit": ", ".join(sorted({d["git_commit"] for d in done})),
+        "seconds": sum(d["seconds"] for d in done),
+        "best_epochs": {name: d["best_epoch"] for name, d in zip(parts, done, strict=True)},
     }
 
 

@@ -106,7 +106,7 @@ def test_header_is_handed_over(tmp_path, make_music):
 
 
 def test_strange_names(tmp_path, make_music):
-    for name in ("two words.wav", "it's \"quoted\".wav", "пісня 歌.wav", "-dash.wav", "percent%20.wav"):
+    for name in ("two words.wav", 'it\'s "quoted".wav', "пісня 歌.wav", "-dash.wav", "percent%20.wav"):
         path = tmp_path / name
         soundfile.write(path, make_music(1), RATE)
         assert len(decode.load(path)) == RATE

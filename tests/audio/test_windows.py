@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,7 +30,7 @@ def test_every_file_gives_full_windows_that_cover_it(total, hop, block):
     starts = [w.start_s for w in found]
     assert starts == sorted(starts)
     # No gap, and at most the documented tail is left over.
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in itertools.pairwise(found):
         assert after.start_s <= before.end_s
     assert total / RATE - found[-1].end_s <= MIN_TAIL_S
     # What a window says it holds is what it holds.

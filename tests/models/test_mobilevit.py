@@ -6,6 +6,21 @@ from sentio_tf.layers.normalize import BandNormalize, ClipZScore
 from sentio_tf.models import mobilevit
 
 
+def randomize_heads(model, rng):
+    """The heads start at zero, where nothing below them matters yet."""
+    for name in ("pool_logits", "statistics_logits"):
+        if name in [layer.name for layer in model.layers]:
+            kernel = model.get_layer(name).kernel
+            kernel.assign(rng.standard_normal(kernel.shape) * 0.1)
+    return model
+
+
+def test_starts_at_neutral(rng):
+    model = mobilevit.build(normalize=normalize(), height=64)
+    x = (rng.standard_normal((2, 128, 1292, 1)) * 15 - 30).astype(np.float32)
+    assert not model.predict(x, verbose=0).any()
+
+
 def normalize():
     return BandNormalize(np.full(128, -30.0), np.full(128, 15.0), name="normalize")
 
@@ -22,7 +37,7 @@ def test_parameters_are_the_papers(size):
 
 @pytest.mark.parametrize("height", [64, 128])
 def test_contract(height, rng):
-    model = mobilevit.build(normalize=normalize(), height=height)
+    model = randomize_heads(mobilevit.build(normalize=normalize(), height=height), rng)
     assert model.input_shape == (None, 128, 1292, 1)
     assert model.output_shape == (None, 2)
     x = (rng.standard_normal((2, 128, 1292, 1)) * 15 - 30).astype(np.float32)
@@ -33,14 +48,14 @@ def test_contract(height, rng):
 
 def test_calling_the_model_is_inference(rng):
     """keras.layers.Resizing switched the layers after it to training mode (BatchNorm, dropout)."""
-    model = mobilevit.build(normalize=normalize(), height=64)
+    model = randomize_heads(mobilevit.build(normalize=normalize(), height=64), rng)
     x = (rng.standard_normal((3, 128, 1292, 1)) * 15 - 30).astype(np.float32)
     np.testing.assert_allclose(np.asarray(model(x)), model.predict(x, verbose=0), atol=1e-5)
     np.testing.assert_allclose(np.asarray(model(x)), np.asarray(model(x)), atol=0)
 
 
 def test_weights_of_short_crops_serve_whole_windows(rng):
-    short = mobilevit.build(normalize=ClipZScore(), frames=517, height=64)
+    short = randomize_heads(mobilevit.build(normalize=ClipZScore(), frames=517, height=64), rng)
     whole = mobilevit.build(normalize=ClipZScore(), height=64)
     assert short.input_shape[2] == 517
     whole.set_weights(short.get_weights())
@@ -66,6 +81,7 @@ def test_every_variable_gets_a_gradient(rng):
     import tensorflow as tf
 
     model = mobilevit.build(normalize=normalize(), frames=517, height=64, dropout=0, head_dropout=0)
+    randomize_heads(model, rng)
     x = (rng.standard_normal((4, 128, 517, 1)) * 15 - 30).astype(np.float32)
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(model(x, training=True) * rng.standard_normal((4, 2)).astype(np.float32))
@@ -77,7 +93,7 @@ def test_every_variable_gets_a_gradient(rng):
 
 
 def test_saved_and_loaded(tmp_path, rng):
-    model = mobilevit.build(normalize=normalize(), frames=517, height=64, statistics=0)
+    model = randomize_heads(mobilevit.build(normalize=normalize(), frames=517, height=64, statistics=0), rng)
     model.save(tmp_path / "m.keras")
     loaded = keras.saving.load_model(tmp_path / "m.keras")
     x = (rng.standard_normal((1, 128, 517, 1)) * 15 - 30).astype(np.float32)

@@ -1,0 +1,234 @@
+"""The command as a user meets it: a process of its own, exit codes, stdout and stderr."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from sentio_tf.cli import main
+
+RATE = 22_050
+KEYS = [
+    "path",
+    "model",
+    "valence",
+    "arousal",
+    "valence_std",
+    "arousal_std",
+    "quadrant",
+    "mood",
+    "duration_s",
+    "windows",
+    "in_domain",
+    "warnings",
+]
+
+
+def command(*arguments):
+    """The installed command in a process of its own."""
+    program = Path(sys.executable).with_name("sentio-tf")
+    return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+
+
+def call(*arguments):
+    """The same, in this process."""
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory):
+    root = tmp_path_factory.mktemp("bad")
+    (root / "text.mp3").write_text("not music\n" * 100)
+    (root / "empty.wav").touch()
+    (root / "a folder").mkdir()
+    soundfile.write(root / "silence.wav", np.zeros(5 * RATE), RATE)
+    x = np.full(RATE, 0.1, np.float32)
+    x[100] = np.nan
+    soundfile.write(root / "nan.wav", x, RATE, subtype="FLOAT")
+    return root
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom sentio_tf.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'tensorflow', 'keras', 'numpy', 'matplotlib', 'rich', 'soundfile', 'av', 'yaml'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "predict" in done.stdout
+
+
+def test_prediction_imports_no_tensorflow_and_no_matplotlib(tune):
+    code = (
+        "import sys\nfrom sentio_tf.cli import main\n"
+        f"try:\n    main(['predict', {str(tune)!r}, '--format', 'json'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'tensorflow', 'keras', 'matplotlib', 'av', 'librosa', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_json(tune):
+    done = command("predict", tune, "--format", "json", "--timeline")
+    assert done.returncode == 0
+    assert done.stderr == "", "nothing of LiteRT or anybody else on stderr"
+    (answer,) = json.loads(done.stdout)
+    assert list(answer) == [*KEYS, "timeline"]
+    assert [list(s) for s in answer["timeline"]] == [["start_s", "end_s", "valence", "arousal"]] * 3
+    assert -1 <= answer["valence"] <= 1
+    assert answer["quadrant"] in {"Q1", "Q2", "Q3", "Q4"}
+
+
+def test_table(tune):
+    done = command("predict", tune, "--timeline")
+    assert done.returncode == 0
+    for word in ("two_moods.mp3", "valence", "arousal", "quadrant", "±", "0:47", "0:15 - 0:45"):
+        assert word in done.stdout, word
+    assert "\x1b" not in done.stdout, "no colours in a pipe"
+
+
+def test_csv(tune, bad):
+    done = call("predict", tune, bad / "empty.wav", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert list(rows[0]) == [*KEYS, "error"]
+    assert (rows[0]["error"], rows[1]["valence"]) == ("", "")
+    assert "0 bytes" in rows[1]["error"]
+    windows = list(csv.DictReader(io.StringIO(call("predict", tune, "--format", "csv", "--timeline").stdout)))
+    assert len(windows) == 3
+    assert float(windows[1]["start_s"]) == 15
+
+
+def test_every_bad_file_one_line_and_the_good_ones_answered(tune, bad):
+    names = ["text.mp3", "empty.wav", "a folder", "silence.wav", "nan.wav", "missing.mp3"]
+    done = command("predict", *(bad / n for n in names), tune, "--format", "json")
+    assert done.returncode == 1
+    *errors, good = json.loads(done.stdout)
+    assert good["path"] == str(tune)
+    assert "valence" in good
+    assert [list(e) for e in errors] == [["path", "error"]] * len(names)
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == len(names)
+    for name, line in zip(names, lines, strict=True):
+        assert line.startswith("error: ")
+        assert name in line
+    assert "Traceback" not in done.stderr
+
+
+def test_only_bad_files(bad):
+    done = call("predict", bad / "missing.mp3")
+    assert done.exit_code == 1
+    assert done.stdout.strip() == ""
+
+
+def test_strange_names(tmp_path, make_music):
+    for name in ("two words.wav", "quo\"te's.wav", "пісня 歌 🎵.wav", "[bold]x[/bold].wav", "line\nbreak.wav"):
+        path = tmp_path / name
+        soundfile.write(path, make_music(3), RATE)
+        for form in ("json", "table", "csv"):
+            done = call("predict", path, "--format", form)
+            assert done.exit_code == 0, (name, done.output)
+        assert json.loads(call("predict", path, "--format", "json").stdout)[0]["path"] == str(path)
+    assert "[bold]x[/bold].wav" in call("predict", tmp_path / "[bold]x[/bold].wav").stdout
+
+
+def test_a_name_that_is_no_unicode(tmp_path, make_music):
+    import os
+
+    path = os.fsencode(tmp_path) + b"/caf\xe9.wav"
+    try:
+        with open(path, "wb") as file:
+            soundfile.write(file, make_music(3), RATE, format="WAV")
+    except OSError:
+        pytest.skip("this file system wants Unicode")
+    for form in ("json", "table", "csv"):
+        program = Path(sys.executable).with_name("sentio-tf")
+        done = subprocess.run([program, "predict", path, "--format", form], capture_output=True)
+        assert done.returncode == 0, done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_plot(tune, tmp_path, ending):
+    target = tmp_path / f"p.{ending}"
+    done = call("predict", tune, "--plot", target)
+    assert done.exit_code == 0, done.output
+    head = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending]
+    assert target.read_bytes().startswith(head)
+
+
+def test_plot_of_several_and_where_it_cannot_go(tune, tmp_path, bad):
+    assert call("predict", tune, tune, bad / "text.mp3", "--plot", tmp_path / "p.png").exit_code == 1
+    assert (tmp_path / "p.png").exists(), "the good ones are drawn"
+    done = call("predict", tune, "--plot", tmp_path / "no" / "p.png")
+    assert done.exit_code == 1
+    assert "cannot be written" in done.stderr
+    assert call("predict", tune, "--plot", tmp_path / "p.gif").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["predict"], 2),
+        (["predict", "x", "--format", "xml"], 2),
+        (["predict", "x", "--hop", "0"], 2),
+        (["predict", "x", "--hop", "31"], 2),
+        (["sing"], 2),
+        (["predict", "x", "--model", "nowhere"], 1),
+        (["fit", "mobilevit", "--data", "jazz:x"], 1),
+        (["fit", "mobilevit"], 2),
+        (["export", "nowhere", "--data", "panda4q:x", "--out", "x.tflite"], 1),
+    ],
+)
+def test_exit_codes(arguments, code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = call(*arguments)
+    assert done.exit_code == code, done.output
+    if code == 1:
+        assert done.stderr.startswith("error: ")
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_models():
+    entry = json.loads(call("models", "--format", "json").stdout)[0]
+    assert {"name", "file", "bytes", "sha256", "licence", "quantization", "config", "summary"} <= set(entry)
+    text = call("models").stdout
+    assert entry["name"] in text
+    assert "CC BY-NC-SA 4.0" in text
+
+
+def test_training_without_its_extra(monkeypatch):
+    """In the base install `fit` says what to install."""
+    import importlib.util
+
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n == "tensorflow" else real(n))
+    done = call("fit", "mobilevit", "--data", "panda4q:x")
+    assert done.exit_code == 1
+    assert "pip install 'sentio-tf[train]'" in done.stderr
+
+
+def test_fit_and_export_as_commands(run, tmp_path):
+    """A finished run: fit says its metrics, export writes a file that predict takes."""
+    arguments = [a for s in run["sources"] for a in ("--data", s)]
+    sets = ["folds=2", "epochs=1", "batch_size=8", "crop_s=10", "validation=0.25", "architecture.height=64", "ema=0.5"]
+    settings = [a for s in sets for a in ("--set", s)]
+    done = call("fit", "mobilevit", *arguments, *settings, "--out", run["path"], "--cache", run["cache"])
+    assert done.exit_code == 0, done.output
+    assert "out-of-fold, grouped, scale [-1, 1]" in done.stdout
+    assert "folder-rated (16 songs, 8 groups): valence ccc" in done.stdout
+
+
+def test_version():
+    import sentio_tf
+
+    assert call("--version").stdout.strip() == f"sentio-tf, version {sentio_tf.__version__}"

@@ -1,0 +1,163 @@
+"""From a run to a `.tflite` that answers as Keras does."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from sentio_tf import export
+from sentio_tf.errors import ModelError
+from sentio_tf.export import graph, parity, quantize
+from sentio_tf.export.golden import golden_waveform, sha256
+from sentio_tf.layers.normalize import ClipZScore
+from sentio_tf.models import mobilevit
+from sentio_tf.runtime.engine import Engine
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    """The run of the fixtures, exported in each quantisation."""
+    folder = tmp_path_factory.mktemp("models")
+    cards = {}
+    for kind in quantize.QUANTIZATIONS:
+        cards[kind] = export.export_run(
+            run["path"], folder / f"{kind}.tflite", sources=run["sources"], quantization=kind, cache=run["cache"]
+        )
+    return folder, cards
+
+
+def test_float_export_is_keras(exported):
+    _, cards = exported
+    assert cards["none"].parity["max"] < 1e-4
+    assert cards["none"].parity["windows"] >= 16
+
+
+def test_quantised_exports_stay_close(exported):
+    _, cards = exported
+    assert cards["float16"].parity["max"] < 2e-3
+    for kind in ("dynamic", "int8"):
+        assert cards[kind].parity["max"] <= parity.TOLERANCE[kind]
+
+
+def test_sizes_fall(exported):
+    folder, _ = exported
+    size = {kind: (folder / f"{kind}.tflite").stat().st_size for kind in quantize.QUANTIZATIONS}
+    assert size["float16"] < 0.7 * size["none"]
+    assert size["dynamic"] < 0.5 * size["none"]
+    assert size["int8"] < 0.5 * size["none"]
+
+
+@pytest.mark.parametrize("kind", quantize.QUANTIZATIONS)
+def test_only_the_network_is_quantised(exported, kind):
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    folder, _ = exported
+    interpreter = Interpreter(
+        str(folder / f"{kind}.tflite"), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
+    details = {t["index"]: t for t in interpreter.get_tensor_details()}
+    produced = [(o["op_name"], details[i]) for o in interpreter._get_ops_details() for i in o["outputs"]]
+    front = [t for _, t in produced if "front_end" in t["name"] or "domain_distance" in t["name"]]
+    assert len(front) > 20
+    assert {t["dtype"] for t in front} <= {np.float32, np.complex64, np.int32}
+    used = [details[i] for o in interpreter._get_ops_details() for i in o["inputs"] if i >= 0 and i in details]
+    integers = [t for t in used if t["dtype"] == np.int8]
+    assert bool(integers) == (kind in ("dynamic", "int8"))
+    activations = [n for n, t in produced if t["dtype"] == np.int8]
+    assert bool(activations) == (kind == "int8")
+
+
+@pytest.mark.parametrize("kind", quantize.QUANTIZATIONS)
+def test_card_inside(exported, run, kind):
+    folder, cards = exported
+    engine = Engine(folder / f"{kind}.tflite")
+    card = engine.card
+    assert card == cards[kind].from_json(cards[kind].to_json())
+    assert card.quantization == kind
+    assert card.training["corpora"] == ["folder", "folder"]
+    assert card.metrics == run["results"]["corpora"]
+    assert card.minimum_runtime
+    assert card.golden["sha256"] == sha256(golden_waveform())
+    valence, arousal, distance = engine(golden_waveform())
+    assert [valence, arousal] == pytest.approx(card.golden["valence_arousal"], abs=2e-3)
+    assert distance == pytest.approx(card.golden["domain_distance"], rel=1e-4)
+    rmse = run["results"]["corpora"]["folder-rated"]["valence"]["rmse"]["value"]
+    assert card.uncertainty["valence_std"] == pytest.approx(rmse, abs=1e-3)
+
+
+def test_builtins_only_and_one_signature(exported):
+    from ai_edge_litert.interpreter import Interpreter
+
+    folder, _ = exported
+    interpreter = Interpreter(str(folder / "none.tflite"))
+    signature = interpreter.get_signature_list()
+    assert signature == {"predict": {"inputs": ["waveform"], "outputs": ["domain_distance", "valence_arousal"]}}
+    assert not any(o["op_name"].startswith("Flex") for o in interpreter._get_ops_details())
+
+
+def test_a_wrong_export_is_refused_and_leaves_no_file(run, tmp_path, monkeypatch):
+    """The parity check can fail: here the network in the file is not the one of the run."""
+    real = graph.to_tflite
+
+    def other(model):
+        wrong = mobilevit.build(normalize=ClipZScore(), height=64, seed=9)
+        return real(graph.waveform_model(wrong, domain=(np.zeros(384), np.ones((384, 2)))))
+
+    monkeypatch.setattr(graph, "to_tflite", other)
+    out = tmp_path / "wrong.tflite"
+    with pytest.raises(ModelError, match="deviation from Keras"):
+        export.export_run(run["path"], out, sources=run["sources"], quantization="none", cache=run["cache"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_data_than_the_runs(run, tmp_path):
+    with pytest.raises(ModelError, match="expected the run's corpora"):
+        export.export_run(run["path"], tmp_path / "m.tflite", sources=run["sources"][:1], cache=run["cache"])
+
+
+def test_unfinished_run(tmp_path):
+    with pytest.raises(ModelError, match="finish it with sentio-tf fit"):
+        export.export_run(tmp_path, tmp_path / "m.tflite", sources=["panda4q:x"])
+
+
+def test_quantize_checks_its_arguments():
+    with pytest.raises(ModelError, match="expected quantization one of"):
+        quantize.quantize(b"", "nonsense", scope="x")
+    with pytest.raises(ModelError, match="needs representative music"):
+        quantize.quantize(b"", "int8", scope="x")
+
+
+def test_network_of_another_contract():
+    inputs = keras.Input((64, 100, 1))
+    network = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(inputs)))
+    with pytest.raises(ModelError, match="expected a network"):
+        graph.waveform_model(network)
+
+
+def test_operator_beyond_the_builtins_is_named():
+    """cumulative maximum by sorting needs an operator that TFLite's builtins lack."""
+    import tensorflow as tf
+
+    @keras.saving.register_keras_serializable("test")
+    class Foreign(keras.layers.Layer):
+        def call(self, x):
+            return tf.raw_ops.Betainc(a=tf.ones_like(x), b=tf.ones_like(x), x=tf.sigmoid(x))
+
+    inputs = keras.Input((128, 1292, 1))
+    x = keras.layers.GlobalAveragePooling2D()(inputs)
+    network = keras.Model(inputs, Foreign()(keras.layers.Dense(2)(x)))
+    with pytest.raises(ModelError, match="Betainc"):
+        graph.to_tflite(graph.waveform_model(network))
+
+
+def test_golden_waveform_is_fixed():
+    waveform = golden_waveform()
+    assert sha256(waveform) == "a91f46ca87ae0f66b26f660cec3a0a26d1a4e7ea3d4b413f98150b28b230ad2d"
+    assert np.abs(waveform).max() < 1
+    assert np.abs(waveform).max() > 0.2
+
+
+def test_card_json_of_the_run(exported, run):
+    raw = json.loads((run["path"] / "card.json").read_text())
+    assert raw["schema"] == "sentio/1"

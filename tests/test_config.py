@@ -1,0 +1,85 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sentio_tf import config
+from sentio_tf.errors import ConfigError
+
+
+def test_file_then_overrides(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("epochs: 3\nlearning_rate: 1\narchitecture: {size: xs, dropout: 0.2}\n")
+    found = config.load(file, ["epochs=7", "architecture.size=s", "repeats.emopia=0.5"])
+    assert found.epochs == 7
+    assert found.learning_rate == 1.0
+    assert found.architecture == {"size": "s", "dropout": 0.2}
+    assert found.repeats == {"emopia": 0.5}
+
+
+def test_what_is_dumped_loads_again(tmp_path):
+    one = config.load(None, ["folds=5", "repeats.a=2"])
+    file = tmp_path / "a.yaml"
+    file.write_text(config.dump(one))
+    assert config.load(file) == one
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("epochs", "expected key=value"),
+        ("epoch=3", "unknown key 'epoch'"),
+        ("epochs=3.5", "epochs: expected int"),
+        ("epochs=true", "epochs: expected int"),
+        ("epochs=0", "out of range"),
+        ("folds=1", "out of range"),
+        ("normalization=max", "out of range"),
+        ("validation=0.9", "out of range"),
+        ("learning_rate=fast", "expected float"),
+        ("repeats={emopia:0.5}", "out of range"),
+        ("model=[", "expected a YAML value"),
+    ],
+)
+def test_wrong_values(override, message):
+    with pytest.raises(ConfigError, match=message):
+        config.load(None, [override])
+
+
+@pytest.mark.parametrize("text", ["- a", "a: [", "\xff"])
+def test_wrong_files(tmp_path, text):
+    file = tmp_path / "a.yaml"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ConfigError, match="expected"):
+        config.load(file)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.yaml"):
+        config.load(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("file", sorted((Path(__file__).parents[1] / "configs").glob("*.yaml")), ids=lambda p: p.name)
+def test_shipped_configs_load_and_say_where_they_come_from(file):
+    config.load(file)
+    head = file.read_text().split("\n\n")[0]
+    for word in ("Source:", "Command:", "Time:", "Expect:"):
+        assert word in head, f"{file.name} does not say its {word}"
+
+
+def test_every_field_is_documented():
+    text = (Path(__file__).parents[1] / "docs" / "config.md").read_text()
+    for field in dataclasses.fields(config.FitConfig):
+        assert f"`{field.name}`" in text, f"docs/config.md lacks {field.name}"
+
+
+def test_cache_root(monkeypatch):
+    monkeypatch.setenv("SENTIO_CACHE", "/x/y")
+    assert config.cache_root() == Path("/x/y")
+    monkeypatch.delenv("SENTIO_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/z")
+    assert config.cache_root() == Path("/z/sentio-tf")
+
+
+def test_dump_is_yaml():
+    assert yaml.safe_load(config.dump(config.FitConfig()))["model"] == "mobilevit"

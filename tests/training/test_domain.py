@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from sentio_tf import corpora, pipeline
+from sentio_tf.training.domain import calibrate, fit_domain
+
+
+@pytest.fixture(scope="module")
+def fitted(mini, tmp_path_factory):
+    cache = tmp_path_factory.mktemp("c")
+    tracks = corpora.read(f"folder:{mini / 'rated'}")
+    pipeline.build_cache(tracks, cache, workers=1)
+    return tracks, cache, fit_domain(tracks, cache, components=12)
+
+
+def test_training_music_is_about_one(fitted):
+    tracks, cache, domain = fitted
+    distances = domain.distances(tracks, cache)
+    assert np.sqrt(np.mean(distances**2)) == pytest.approx(1, abs=0.1)
+
+
+def test_noise_is_far(fitted, rng):
+    tracks, cache, domain = fitted
+    from sentio_tf.audio.mel import log_mel
+    from sentio_tf.training.domain import features
+
+    noise = log_mel((0.3 * rng.standard_normal(661_500)).astype(np.float32))[:, :, None]
+    assert domain.distance(features(noise)) > 1.3 * domain.distances(tracks, cache).max()
+
+
+def test_threshold_flags_one_in_a_hundred(rng):
+    found = calibrate(rng.gamma(4, size=5000), out_of_fold=True)
+    assert np.mean(rng.gamma(4, size=5000) > found["threshold"]) == pytest.approx(0.01, abs=0.006)
+    assert found["out_of_fold"]

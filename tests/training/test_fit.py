@@ -1,0 +1,171 @@
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+import yaml
+
+from sentio_tf import config, corpora, pipeline
+from sentio_tf.errors import ConfigError, DataError, SentioError
+from sentio_tf.training import fit as training
+from sentio_tf.training.callbacks import TrackValidation, score
+
+
+def table(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_run_directory_is_complete(run):
+    names = {p.name for p in run["path"].iterdir()}
+    assert {
+        "config.yaml", "model.keras", "history.csv", "predictions.csv", "metrics.json", "environment.json", "domain.npz",
+    } <= names  # fmt: skip
+    resolved = yaml.safe_load((run["path"] / "config.yaml").read_text())
+    assert resolved["folds"] == 2
+    assert resolved["split"] == json.loads((run["path"] / "metrics.json").read_text())["split"]
+
+
+def test_every_track_is_predicted_out_of_fold_once(run):
+    rows = [r for r in table(run["path"] / "predictions.csv") if r["split"] == "test"]
+    tracks = [t for s in run["sources"] for t in corpora.read(s)]
+    assert sorted(f"{r['corpus']}/{r['track_id']}" for r in rows) == sorted(t.key for t in tracks)
+    fold_of = {}
+    for r in rows:
+        assert fold_of.setdefault(r["group"], r["fold"]) == r["fold"], "a group is in one fold"
+        assert all(-1 <= float(r[k]) <= 1 for k in ("valence_hat", "arousal_hat"))
+
+
+def test_training_saw_neither_test_nor_validation_groups(run):
+    """What the parts are made of, by the functions that make them."""
+    from sentio_tf.corpora.split import group_folds
+
+    tracks = [t for s in run["sources"] for t in corpora.read(s)]
+    folds = group_folds(tracks, 2, seed=0)
+    for k in range(2):
+        rest = [t for t, f in zip(tracks, folds, strict=True) if f != k]
+        validation = training.validation_part(rest, run["config"])
+        groups = [{t.group for t, v in zip(rest, validation, strict=True) if v == side} for side in (True, False)]
+        assert not groups[0] & groups[1]
+        assert not {t.group for t, f in zip(tracks, folds, strict=True) if f == k} & (groups[0] | groups[1])
+
+
+def test_metrics_are_those_of_the_predictions(run):
+    from sentio_tf.evaluation import metrics
+
+    rows = [r for r in table(run["path"] / "predictions.csv") if r["split"] == "test" and r["label"] == "rating"]
+    reference, estimated = (np.array([float(r[k]) for r in rows]) for k in ("arousal", "arousal_hat"))
+    found = run["results"]["corpora"]["folder-rated"]["arousal"]["ccc"]["value"]
+    assert found == pytest.approx(metrics.ccc(reference, estimated), abs=1e-4)
+
+
+def test_saved_model_gives_the_predictions(run):
+    tracks = [t for s in run["sources"] for t in corpora.read(s)][:4]
+    model = training.load_model(run["path"] / "fold-0" / "model.keras")
+    rows = {r["track_id"] + r["corpus"]: r for r in table(run["path"] / "predictions.csv") if r["fold"] == "0"}
+    for track in tracks:
+        row = rows.get(track.track_id + track.corpus)
+        if row:
+            estimated = pipeline.predict_tracks(model, [track], run["cache"])[0]
+            assert estimated[0] == pytest.approx(float(row["valence_hat"]), abs=1e-4)
+
+
+def test_finished_run_is_not_trained_again(run, monkeypatch):
+    monkeypatch.setattr(training, "train_fold", lambda *a, **k: pytest.fail("trained again"))
+    again = training.fit(run["config"], run["sources"], run["path"], cache=run["cache"], report=lambda _: None)
+    assert again["corpora"] == run["results"]["corpora"]
+
+
+def test_interrupted_run_continues_with_the_missing_fold(run, monkeypatch, tmp_path):
+    import shutil
+
+    copy = tmp_path / "run"
+    shutil.copytree(run["path"], copy)
+    (copy / "fold-1" / "done.json").unlink()
+    trained = []
+    monkeypatch.setattr(training, "train_fold", lambda *a, **k: trained.append(k["label"]))
+    training.fit(run["config"], run["sources"], copy, cache=run["cache"], report=lambda _: None)
+    assert trained == ["fold 1"]
+
+
+def test_directory_of_another_experiment_is_refused(run):
+    other = config.load(None, ["epochs=9"])
+    with pytest.raises(ConfigError, match="another configuration"):
+        training.fit(other, run["sources"], run["path"], cache=run["cache"], report=lambda _: None)
+
+
+def test_broken_audio_is_left_out_and_said(mini, tmp_path, monkeypatch):
+    import shutil
+
+    root = tmp_path / "rated"
+    shutil.copytree(mini / "rated", root)
+    (root / "00.wav").write_text("no audio")
+    said, seen = [], []
+
+    def stop(config, train, validation, *a, **k):
+        seen.extend([*train, *validation])
+        raise SentioError("enough")
+
+    monkeypatch.setattr(training, "train_fold", stop)
+    with pytest.raises(SentioError, match="enough"):
+        training.fit(config.load(None), [f"folder:{root}"], tmp_path / "r", cache=tmp_path / "c", report=said.append)
+    assert any("left out" in line and "00.wav" in line for line in said)
+    assert len(seen) == 15
+
+
+@pytest.mark.parametrize("wrong", ["architecture.size=xl", "architecture.colour=red"])
+def test_wrong_architecture_is_one_line(run, tmp_path, wrong):
+    settings = config.load(None, [wrong, "epochs=1"])
+    with pytest.raises(ConfigError, match="architecture"):
+        training.fit(settings, run["sources"], tmp_path / "r", cache=run["cache"], report=lambda _: None)
+
+
+def test_unknown_model_and_no_data(tmp_path):
+    with pytest.raises(ConfigError, match="expected one of mobilevit"):
+        training.fit(config.load(None, ["model=rnn"]), [], tmp_path)
+    with pytest.raises(ConfigError, match="received none"):
+        training.fit(config.load(None), [], tmp_path)
+
+
+def test_too_few_groups(run, tmp_path):
+    with pytest.raises(DataError, match="groups"):
+        training.fit(config.load(None, ["folds=40"]), run["sources"], tmp_path / "r", cache=run["cache"])
+
+
+def test_score_counts_every_corpus_alike(run):
+    tracks = [t for s in run["sources"] for t in corpora.read(s)]
+    truth = np.stack([pipeline.target(t)[:2] * (1 if t.rated else 0.5) for t in tracks])
+    assert score(tracks, truth)["val_ccc"] == pytest.approx(1)
+    half = truth.copy()
+    half[16:] = 0
+    assert score(tracks, half)["val_ccc"] == pytest.approx(0.5)
+
+
+def test_validation_keeps_the_best_averaged_weights(run, tmp_path, monkeypatch):
+    """The saved weights are the optimizer's averages of the best epoch, not the last raw ones."""
+    tracks = [t for s in run["sources"] for t in corpora.read(s)][:4]
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    twin = keras.models.clone_model(model)
+    model.compile(keras.optimizers.Adam(0.5, use_ema=True, ema_momentum=0.5), "mse")
+    scores = iter([0.1, 0.9, 0.3])
+    monkeypatch.setattr("sentio_tf.training.callbacks.predict_tracks", lambda *a, **k: np.zeros((4, 2)))
+    monkeypatch.setattr("sentio_tf.training.callbacks.score", lambda *a: {"val_ccc": next(scores)})
+    judge = TrackValidation(twin, tracks, run["cache"], tmp_path / "b.weights.h5")
+    averages = []
+
+    class Spy(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            averages.append(
+                [keras.ops.convert_to_numpy(a) for a in self.model.optimizer._model_variables_moving_average]
+            )
+            assert logs["val_ccc"] in (0.1, 0.9, 0.3)
+
+    x = np.random.default_rng(0).standard_normal((32, 3))
+    model.fit(x, x[:, :2], epochs=3, verbose=0, callbacks=[judge, Spy()])
+    assert judge.best_epoch == 1
+    twin.load_weights(tmp_path / "b.weights.h5")
+    for kept, average in zip(twin.get_weights(), averages[1], strict=True):
+        np.testing.assert_allclose(kept, average, atol=1e-6)
+    assert any(np.abs(k - w).max() > 1e-3 for k, w in zip(twin.get_weights(), model.get_weights(), strict=True))

@@ -1,0 +1,99 @@
+"""Put an exported run into the package: models/, registry.json and results/.
+
+python tools/ship.py RUN FILE.tflite --config configs/mobilevit-xxs.yaml [--default]
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from sentio_tf.evaluation.summary import lines
+from sentio_tf.export.card import embed
+from sentio_tf.runtime.engine import Engine
+
+ROOT = Path(__file__).parents[1]
+MODELS = ROOT / "sentio_tf" / "models"
+
+
+def average_ccc(corpora: dict) -> float:
+    """Mean CCC over the rated corpora and both axes."""
+    rated = [c for c in corpora.values() if c["label"] == "rating"]
+    return float(np.mean([c[axis]["ccc"]["value"] for c in rated for axis in ("valence", "arousal")]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--version", default="1")
+    parser.add_argument("--default", action="store_true")
+    arguments = parser.parse_args()
+
+    card = Engine(arguments.file).card
+    metrics = json.loads((arguments.run / "metrics.json").read_text())
+    environment = json.loads((arguments.run / "environment.json").read_text())
+    config = yaml.safe_load((arguments.run / "config.yaml").read_text())
+    size = config["architecture"].get("size", "xxs")
+    architecture = f"{config['model']}-{size}"
+    name = f"{architecture}-v{arguments.version}-ccc{average_ccc(metrics['corpora']):.2f}"
+    card = dataclasses.replace(card, name=name)
+    target = MODELS / f"{name}.tflite"
+    for old in MODELS.glob(f"{architecture}-v{arguments.version}-*.tflite"):
+        old.unlink()
+    target.write_bytes(embed(arguments.file.read_bytes(), card))
+
+    registry = json.loads((MODELS / "registry.json").read_text())
+    registry["models"] = [e for e in registry["models"] if (MODELS / e["file"]).exists() and e["name"] != name]
+    registry["models"].append(
+        {
+            "name": name,
+            "file": target.name,
+            "bytes": target.stat().st_size,
+            "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
+            "licence": card.licence,
+            "quantization": card.quantization,
+            "config": arguments.config,
+            "trained_on": config["data"],
+            "protocol": metrics["protocol"],
+            "summary": lines(metrics["corpora"]),
+        }
+    )
+    if arguments.default or registry["default"] not in [e["name"] for e in registry["models"]]:
+        registry["default"] = name
+    (MODELS / "registry.json").write_text(json.dumps(registry, indent=1) + "\n")
+
+    result = {
+        "experiment": Path(arguments.config).stem,
+        "title": f"MobileViT-{size.upper()}, shipped as {name}",
+        "command": f"sentio-tf fit {config['model']} --config {arguments.config} "
+        + " ".join(f"--data {c}:ROOT/{c}" for c in config["data"]),
+        "commit": environment["git_commit"],
+        "protocol": metrics["protocol"],
+        "scale": metrics["scale"],
+        "split": metrics["split"],
+        "seeds": [metrics["seed"]],
+        "seconds": environment["seconds"],
+        "packages": environment["packages"],
+        "corpora": metrics["corpora"],
+        "export": {"bytes": target.stat().st_size, "quantization": card.quantization, "parity": card.parity},
+        "domain": card.domain,
+    }
+    (ROOT / "results" / f"{result['experiment']}.json").write_text(json.dumps(result, indent=1) + "\n")
+    folder = ROOT / "results" / result["experiment"]
+    folder.mkdir(exist_ok=True)
+    for file in ("predictions.csv", "config.yaml", "history.csv"):
+        shutil.copyfile(arguments.run / file, folder / file)
+    print(f"{target.relative_to(ROOT)}: {target.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
