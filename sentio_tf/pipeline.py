@@ -198,7 +198,9 @@ def band_statistics(tracks: Sequence[Track], cache: Path) -> tuple[np.ndarray, n
 
 def predict_tracks(model, tracks: Sequence[Track], cache: Path, *, hop_s: float = HOP_S, batch: int = 32) -> np.ndarray:
     """Mean over the windows of each track, `(tracks, 2)`; `model` takes windows of 30 s."""
-    owner, examples, sums = [], [], np.zeros((len(tracks), 2))
+    owner: list[int] = []
+    examples: list[np.ndarray] = []
+    sums = np.zeros((len(tracks), 2))
     counts = np.zeros(len(tracks))
 
     def flush():

@@ -14,6 +14,7 @@ STOREYS = {
     "errors": 0,
     "contract": 1,
     "config": 2,
+    "terminal": 2,
     "audio": 3,
     "evaluation.metrics": 3,
     "evaluation.bootstrap": 3,

@@ -69,7 +69,7 @@ def experiment(result: dict) -> list[str]:
         f"`{result['command']}`",
         "",
         f"{result['protocol']}, scale {result['scale']}, seed {', '.join(map(str, result['seeds']))}, "
-        f"split `{result['split'][:12]}`, commit `{result['commit']}`, {result['seconds'] / 60:.0f} minutes on 2 cores. "
+        f"split `{result['split'][:12]}`, commit `{result['commit']}`, {result['seconds'] / 60:.0f} core minutes. "
         "Intervals: 95 % bootstrap over groups.",
         "",
     ]

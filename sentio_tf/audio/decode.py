@@ -91,12 +91,12 @@ def _open_av(path: Path, offset_s: float) -> Iterator[Source]:
         if not container.streams.audio:
             raise AudioError(f"{path}: expected an audio stream, received a file without one; give a music file")
         stream = container.streams.audio[0]
-        stream.thread_type = "AUTO"
         rate, channels = stream.rate, stream.channels
+        total: float | None = None
         if stream.duration is not None and stream.time_base is not None:
             total = float(stream.duration * stream.time_base)
-        else:
-            total = container.duration / av.time_base if container.duration else None
+        elif container.duration:
+            total = container.duration / av.time_base
         # ADTS has no length of its own: FFmpeg estimates one from the bitrate, which promises nothing.
         if container.format.name in ("aac", "mp3"):
             total = None
@@ -109,7 +109,7 @@ def _open_av(path: Path, offset_s: float) -> Iterator[Source]:
             position: int | None = None
             for frame in container.decode(stream):
                 if position is None:
-                    at = float(frame.pts * frame.time_base) if frame.pts is not None and offset_s > 1 else 0.0
+                    at = frame.time if frame.time is not None and offset_s > 1 else 0.0
                     position = max(0, round(at * rate))
                 for part in to_float.resample(frame):
                     block = part.to_ndarray().reshape(-1, channels)
@@ -175,7 +175,8 @@ def blocks(
 ) -> Iterator[np.ndarray]:
     """Stream mono float32 blocks in [-1, 1] at `sample_rate` [Hz]; memory does not grow with the file.
 
-    Mono is the mean of the channels.  `on_format` is called once with the header.  Only `duration_s` [s] from `offset_s` [s] on are decoded.
+    Mono is the mean of the channels.  Only `duration_s` [s] from `offset_s` [s] on are decoded.
+    `on_format` is called once with the header.
 
     Raises: AudioError (see `open_audio`), also for damaged or cut files, NaN or infinite samples,
     samples far outside [-1, 1], and files without a single sample in the part asked for.

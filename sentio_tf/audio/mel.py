@@ -14,14 +14,14 @@ _BREAK_HZ = 1000.0
 _LOG_STEP = np.log(6.4) / 27
 
 
-def hz_to_mel(hz: np.ndarray) -> np.ndarray:
+def hz_to_mel(hz: np.ndarray | float) -> np.ndarray:
     """Slaney mel of a frequency [Hz]."""
     hz = np.asarray(hz, np.float64)
     log = _BREAK_HZ / _LINEAR_HZ + np.log(np.maximum(hz, _BREAK_HZ) / _BREAK_HZ) / _LOG_STEP
     return np.where(hz >= _BREAK_HZ, log, hz / _LINEAR_HZ)
 
 
-def mel_to_hz(mel: np.ndarray) -> np.ndarray:
+def mel_to_hz(mel: np.ndarray | float) -> np.ndarray:
     """Inverse of `hz_to_mel` [Hz]."""
     mel = np.asarray(mel, np.float64)
     break_mel = _BREAK_HZ / _LINEAR_HZ

@@ -28,9 +28,6 @@ def export(run, quantize, sources, name, cache, out) -> None:
     Exit code 1 if the exported model differs from Keras by more than its tolerance.
     """
     need("train", "tensorflow", "keras", "ai_edge_quantizer")
-    import os
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from ..export import export_run
 
     card = export_run(

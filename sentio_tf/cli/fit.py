@@ -8,14 +8,25 @@ import click
 
 
 def need(extra: str, *modules: str) -> None:
-    """Raise SentioError with the install line if any module of an extra is missing."""
+    """Import TensorFlow without its chatter.
+
+    Raises: SentioError with the install line if any of `modules` is missing.
+    """
     import importlib.util
+    import os
+    import warnings
 
     from ..errors import SentioError
+    from ..terminal import quiet
 
     missing = [m for m in modules if importlib.util.find_spec(m) is None]
     if missing:
         raise SentioError(f"this command needs {', '.join(missing)}; install it with: pip install 'sentio-tf[{extra}]'")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Keras says this of every tf.data dataset.
+    warnings.filterwarnings("ignore", message=".*shuffle=True.*")
+    with quiet():
+        import tensorflow  # noqa: F401
 
 
 @click.command()
@@ -35,9 +46,7 @@ def fit(model, sources, config_file, overrides, out, cache, only, form) -> None:
     """
     need("train", "tensorflow", "keras", "sklearn", "scipy")
     import json
-    import os
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from .. import config as configuration
     from ..training.fit import fit as train
 

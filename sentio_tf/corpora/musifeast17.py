@@ -36,7 +36,8 @@ def read(root: Path) -> list[Track]:
 
 CORPUS = Corpus(
     name="musifeast17",
-    citation="MUSIFEAST-17: MUsic Stimuli for Imagination, Familiarity, Emotion, and Aesthetic STudies across 17 genres",
+    citation="MUSIFEAST-17: MUsic Stimuli for Imagination, Familiarity, Emotion, and Aesthetic STudies "
+    "across 17 genres",
     licence="ratings CC0; audio excerpts for non-commercial research, no redistribution",
     how_to_get="the Open Science Framework page of the MUSIFEAST-17 authors",
     scale="1-5, mapped by (x - 3) / 2",

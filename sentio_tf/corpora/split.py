@@ -43,7 +43,7 @@ def group_folds(tracks: Sequence[Track], k: int, *, seed: int) -> np.ndarray:
     return folds
 
 
-def split_hash(tracks: Sequence[Track], folds: Sequence[int]) -> str:
+def split_hash(tracks: Sequence[Track], folds: Sequence[int] | np.ndarray) -> str:
     """SHA-256 of the assignment, independent of the order."""
     lines = sorted(f"{t.key},{t.group},{int(f)}" for t, f in zip(tracks, folds, strict=True))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -22,23 +22,22 @@ PEAKS = 1200  # columns of a drawn waveform
 def songs(predictions: Sequence[Prediction], card: Card):
     """A figure: one song with waveform and timeline, or several songs on one circumplex."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     if len(predictions) > 1:
-        figure = Figure(figsize=(11.2, 8.2), layout="constrained")
+        figure = Figure(figsize=(11.2, 8.2), layout=ConstrainedLayoutEngine(rect=(0, 0.03, 1, 0.97)))
         axes = figure.add_subplot()
         circumplex(axes)
         _points(axes, predictions)
-        figure.get_layout_engine().set(rect=(0, 0.03, 1, 0.97))
         _footer(figure, f"sentio-tf, {card.name}")
         return figure
     song = predictions[0]
-    figure = Figure(figsize=(13.2, 6.4), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.12))
+    figure = Figure(figsize=(13.2, 6.4), layout=ConstrainedLayoutEngine(rect=(0, 0.03, 1, 0.97)))
+    left, right = np.asarray(figure.subfigures(1, 2, width_ratios=(1, 1.12)))
     _trajectory(left.add_subplot(), song)
     wave, line = right.subplots(2, 1, sharex=True, height_ratios=(1, 2.4))
     _waveform(wave, song)
     _timeline(line, song)
-    figure.get_layout_engine().set(rect=(0, 0.03, 1, 0.97))
     figure.suptitle(_title(song), x=0.012, ha="left", fontsize=14, fontweight="bold", color=INK)
     note = f"sentio-tf, {card.name}"
     if song.valence_std and song.arousal_std:

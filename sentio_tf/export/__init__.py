@@ -49,7 +49,7 @@ def export_run(
     results = _read_run(run)
     network = load_model(run / "model.keras")
     domain = np.load(run / "domain.npz")
-    model = graph.waveform_model(network, domain=(domain["mean"], domain["projection"]))
+    model = graph.waveform_model(network, domain=(domain["mean"], domain["std"]))
     tracks = _draw(sources, results["config"]["data"], REPRESENTATIVE + PARITY, cache or configuration.cache_root())
     windows = [_window(t) for t in tracks]
 
@@ -62,7 +62,7 @@ def export_run(
         version=__version__,
         licence=licence,
         git_commit=git_commit(),
-        description="Valence and arousal of music, trained on human ratings; see metrics for what it can and cannot do.",
+        description="Valence and arousal of music, trained on human ratings; see metrics for what it can do.",
         signature=SignatureContract(distance=graph.DISTANCE),
         training={
             "corpora": results["config"]["data"],
@@ -126,12 +126,13 @@ def _read_run(run: Path) -> dict[str, Any]:
 def _draw(sources: Sequence[str], expected: Sequence[str], count: int, cache: Path):
     """`count` tracks, evenly over the corpora, in a fixed random order, MIDI rendered."""
     from .. import corpora, pipeline
+    from ..corpora.track import Track
 
     if sorted(s.partition(":")[0] for s in sources) != sorted(expected):
         raise ModelError(f"expected the run's corpora {', '.join(expected)}, received {', '.join(sources)}")
     rng = np.random.default_rng(0)
     pools = [[tracks[i] for i in rng.permutation(len(tracks))] for tracks in map(corpora.read, sources)]
-    drawn = []
+    drawn: list[Track] = []
     while len(drawn) < count and any(pools):
         drawn += [pool.pop() for pool in pools if pool]
     return pipeline.render_tracks(drawn[:count], cache)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 import tempfile
-from collections.abc import Iterator
 
 import keras
 import numpy as np
 
 from ..contract import MEL, WINDOW_SAMPLES, MelSpec, SignatureContract
-from ..errors import ModelError, SentioError
+from ..errors import ModelError
 from ..layers.domain import DomainDistance
 from ..layers.logmel import LogMel
+from ..terminal import quiet
 
 DISTANCE = "domain_distance"
 
@@ -26,7 +23,7 @@ def waveform_model(
 
     Args:
         network: log-mel `(batch, 128, 1292, 1)` -> `(batch, 2)`.
-        domain: mean and projection of `DomainDistance`, or None.
+        domain: mean and std of `DomainDistance`, or None.
 
     Raises: ModelError if the network's input or output is another.
     """
@@ -73,26 +70,3 @@ def to_tflite(model: keras.Model) -> bytes:
 def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if "op" in line.lower()]
     return (lines or str(error).splitlines() or [type(error).__name__])[0][:300]
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Send what TensorFlow's C++ prints while converting to a file; show its end if it fails."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as sink:
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield
-        except SentioError:
-            raise
-        except BaseException:
-            sys.stderr.flush()
-            os.dup2(saved, 2)
-            sink.seek(0)
-            sys.stderr.write(sink.read().decode(errors="replace")[-4000:])
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(saved, 2)
-            os.close(saved)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..contract import SignatureContract
 from ..errors import ModelError
-from .graph import quiet
+from ..terminal import quiet
 
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8")
 FLOAT_LAYERS = ".*/(normalize|clip_zscore|band_statistics|statistics_[a-z0-9]+|pairs|resize)(_[0-9]+)?/.*"

@@ -1,4 +1,4 @@
-"""Distance from the training data, computed inside the exported graph."""
+"""Distance from the training music, computed inside the exported graph."""
 
 from __future__ import annotations
 
@@ -6,30 +6,58 @@ import keras
 import numpy as np
 from keras import ops
 
-from .normalize import BandStatistics
+GROUP = 4  # adjacent mel bands that share a feature
+LAG = 8  # frames, .19 s: where notes and beats move and noise does not
+
+
+@keras.saving.register_keras_serializable("sentio_tf")
+class DomainStatistics(keras.layers.Layer):
+    """Log-mel `(batch, 128, frames, 1)` in dB -> `(batch, 160)`: how the sound is built, not how loud.
+
+    Per group of four bands, all as logarithms: sd over time; mean absolute change over `LAG` frames;
+    mean absolute change to the next band; raggedness over bands of the time-mean and of the sd.
+    Noise is smooth where music is ragged, tones are ragged and still.  The level is not among them.
+    """
+
+    def call(self, mel):
+        x = mel[..., 0]
+        mean = ops.mean(x, axis=2)
+        std = ops.sqrt(ops.mean(ops.square(x - mean[:, :, None]), axis=2) + 1e-3)
+        movement = ops.mean(ops.abs(x[:, :, LAG:] - x[:, :, :-LAG]), axis=2) + 1e-2
+        step = ops.mean(ops.abs(x[:, 1:] - x[:, :-1]), axis=2)
+        # One band has no upper neighbour; its lower one stands in.
+        step = ops.concatenate([step, step[:, -1:]], axis=1) + 1e-2
+
+        def ragged(values, floor):
+            change = ops.abs(values[:, 1:] - values[:, :-1])
+            return ops.log(grouped(ops.concatenate([change, change[:, -1:]], axis=1)) + floor)
+
+        def grouped(values):
+            return ops.mean(ops.reshape(values, (-1, values.shape[1] // GROUP, GROUP)), axis=2)
+
+        parts = [grouped(ops.log(std)), grouped(ops.log(movement)), grouped(ops.log(step))]
+        return ops.concatenate([*parts, ragged(mean, 0.05), ragged(std, 0.02)], axis=1)
 
 
 @keras.saving.register_keras_serializable("sentio_tf")
 class DomainDistance(keras.layers.Layer):
     """Log-mel `(batch, 128, frames, 1)` in dB -> distance `(batch,)`, about 1 for training music.
 
-    sqrt(mean(((statistics - mean) @ projection)^2)): a Mahalanobis distance in the principal
-    components of the training windows, see `training.domain`.
+    sqrt(mean(((statistics - mean) / std)^2)), see `training.domain`.
 
     Args:
-        mean: `(features,)`.
-        projection: whitening, `(features, components)`.
+        mean, std: of `DomainStatistics` over the training windows, `(160,)`.
     """
 
-    def __init__(self, mean, projection, **kwargs):
+    def __init__(self, mean, std, **kwargs):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
-        self.mean, self.projection = np.asarray(mean, np.float32), np.asarray(projection, np.float32)
-        self.statistics = BandStatistics(dtype="float32")
+        self.mean, self.std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
+        self.statistics = DomainStatistics(dtype="float32")
 
     def call(self, mel):
-        scores = ops.matmul(self.statistics(mel) - self.mean, self.projection)
+        scores = (self.statistics(mel) - self.mean) * (1 / self.std)
         return ops.sqrt(ops.mean(ops.square(scores), axis=-1))
 
     def get_config(self):
-        return {**super().get_config(), "mean": self.mean.tolist(), "projection": self.projection.tolist()}
+        return {**super().get_config(), "mean": self.mean.tolist(), "std": self.std.tolist()}

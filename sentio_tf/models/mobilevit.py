@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -122,7 +123,7 @@ def mobilevit_block(x, dim: int, depth: int, *, activation: str, dropout: float,
 def backbone(x, size: str, *, activation: str = "silu", dropout: float = 0.0):
     """`(batch, H, W, channels)` -> `(batch, H/32, W/32, 4 * last width)`; H and W multiples of 64."""
     row = SIZES[size]
-    kw = {"expansion": row.expansion, "activation": activation}
+    kw: dict[str, Any] = {"expansion": row.expansion, "activation": activation}
     x = conv(x, STEM, 3, stride=2, activation=activation, name="stem")
     x = inverted_residual(x, row.channels[0], stride=1, name="stage1", **kw)
     for i in range(3):
@@ -152,8 +153,8 @@ def build(
     """Log-mel `(batch, 128, frames, 1)` in dB -> `(batch, 2)` = [valence, arousal] in [-1, 1].
 
     The mel is averaged over pairs of frames (and of bands, for `height` 64) and resized to `height` x
-    `width` inside the model (320 columns for 30 s).  The network holds no position, so weights trained on short crops serve any
-    length: `transfer` copies them.
+    `width` inside the model (320 columns for 30 s).  The network holds no position, so weights
+    trained on short crops serve windows of any length.
 
     Args:
         size: row of `SIZES`; xxs 1.0 M, xs 1.9 M, s 4.9 M parameters with this head.

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..contract import METADATA_NAME, Card
 from ..errors import ModelError
+from ..terminal import quiet
 
 
 def read_metadata(model: bytes, name: str = METADATA_NAME) -> bytes | None:
@@ -98,7 +99,7 @@ class Engine:
 
         signature = self.card.signature
         try:
-            with _silent_stderr():  # LiteRT announces its delegate on stderr
+            with quiet():  # LiteRT announces its delegate on stderr
                 self._interpreter = Interpreter(
                     model_content=content, num_threads=threads or min(4, os.cpu_count() or 1)
                 )
@@ -130,17 +131,3 @@ class Engine:
         if not (np.isfinite(valence) and np.isfinite(arousal)):
             raise ModelError(f"{self.path}: the model answered NaN; export it again")
         return valence, arousal, distance
-
-
-class _silent_stderr:
-    """File descriptor 2 to /dev/null for a moment; what Python wrote before is flushed first."""
-
-    def __enter__(self):
-        self.saved = os.dup(2)
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 2)
-        os.close(null)
-
-    def __exit__(self, *_):
-        os.dup2(self.saved, 2)
-        os.close(self.saved)

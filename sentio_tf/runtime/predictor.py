@@ -78,7 +78,7 @@ class Predictor:
         card = self.card
         segments: list[Segment] = []
         distances: list[float] = []
-        count, end_s, repeated = 0, 0.0, False
+        count, repeated = 0, False
         formats: list[decode.Format] = []
         stream = decode.blocks(
             path,
@@ -87,21 +87,30 @@ class Predictor:
             sample_rate=card.audio.sample_rate,
             on_format=formats.append,
         )
+        heard = 0
+
+        def counted() -> Iterator[np.ndarray]:
+            nonlocal heard
+            for block in stream:
+                heard += len(block)
+                yield block
+
         cuts = windows(
-            stream,
+            counted(),
             size=card.audio.samples,
             hop_s=hop_s or card.windows.hop_s,
             sample_rate=card.audio.sample_rate,
         )
         for window in cuts:
             count += 1
-            end_s, repeated = window.end_s, window.repeated
+            repeated = window.repeated
             if np.abs(window.samples).max() < card.windows.silence_peak:
                 continue
             valence, arousal, distance = self.engine(window.samples)
             segments.append(Segment(offset_s + window.start_s, offset_s + window.end_s, valence, arousal))
             if distance is not None:
                 distances.append(distance)
+        end_s = heard / card.audio.sample_rate
         if not segments:
             raise AudioError(f"{path}: the file is silent throughout ({end_s:.1f} s); there is nothing to judge")
         valence = float(np.mean([s.valence for s in segments]))
@@ -138,7 +147,8 @@ class Predictor:
         if silent:
             yield f"{silent} silent windows were left out"
         if header.sample_rate < LOW_RATE:
-            yield f"sampled at {header.sample_rate} Hz: nothing above {header.sample_rate / 2000:g} kHz, less than the model listens to"
+            top = header.sample_rate / 2000
+            yield f"sampled at {header.sample_rate} Hz: nothing above {top:g} kHz, less than the model listens to"
         if in_domain is False:
             yield "does not sound like the music the model was trained on: take the answer with caution"
 

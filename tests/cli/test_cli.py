@@ -15,20 +15,8 @@ from click.testing import CliRunner
 from sentio_tf.cli import main
 
 RATE = 22_050
-KEYS = [
-    "path",
-    "model",
-    "valence",
-    "arousal",
-    "valence_std",
-    "arousal_std",
-    "quadrant",
-    "mood",
-    "duration_s",
-    "windows",
-    "in_domain",
-    "warnings",
-]
+KEYS = """path model valence arousal valence_std arousal_std quadrant mood duration_s windows in_domain
+warnings""".split()  # noqa: SIM905
 
 
 def command(*arguments):
@@ -131,14 +119,14 @@ def test_only_bad_files(bad):
 
 
 def test_strange_names(tmp_path, make_music):
-    for name in ("two words.wav", "quo\"te's.wav", "пісня 歌 🎵.wav", "[bold]x[/bold].wav", "line\nbreak.wav"):
+    for name in ("two words.wav", "quo\"te's.wav", "пісня 歌 🎵.wav", "[bold]x[bold].wav", "line\nbreak.wav"):
         path = tmp_path / name
         soundfile.write(path, make_music(3), RATE)
         for form in ("json", "table", "csv"):
             done = call("predict", path, "--format", form)
             assert done.exit_code == 0, (name, done.output)
         assert json.loads(call("predict", path, "--format", "json").stdout)[0]["path"] == str(path)
-    assert "[bold]x[/bold].wav" in call("predict", tmp_path / "[bold]x[/bold].wav").stdout
+    assert "[bold]x[bold].wav" in call("predict", tmp_path / "[bold]x[bold].wav").stdout
 
 
 def test_a_name_that_is_no_unicode(tmp_path, make_music):
@@ -217,8 +205,7 @@ def test_training_without_its_extra(monkeypatch):
     assert "pip install 'sentio-tf[train]'" in done.stderr
 
 
-def test_fit_and_export_as_commands(run, tmp_path):
-    """A finished run: fit says its metrics, export writes a file that predict takes."""
+def test_fit_of_a_finished_run_says_its_metrics(run):
     arguments = [a for s in run["sources"] for a in ("--data", s)]
     sets = ["folds=2", "epochs=1", "batch_size=8", "crop_s=10", "validation=0.25", "architecture.height=64", "ema=0.5"]
     settings = [a for s in sets for a in ("--set", s)]

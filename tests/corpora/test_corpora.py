@@ -39,7 +39,9 @@ def vgmidi(root, make_table):
     rows = [
         {"track_id": f"Series, The_PS1_{i}", "series": s, "game": g, "valence": v, "arousal": a,
          "valence_rater_sd": 0.2, "arousal_rater_sd": 0.3, "n_raters": 30, "duration_s": 60}
-        for i, (s, g, v, a) in enumerate([("Zelda", "Z1", 0.25, -0.5), ("Zelda", "Z2", 0, 0), ("Other", "Alone", -1, 1)])
+        for i, (s, g, v, a) in enumerate(
+            [("Zelda", "Z1", 0.25, -0.5), ("Zelda", "Z2", 0, 0), ("Other", "Alone", -1, 1)]
+        )
     ]  # fmt: skip
     return "vgmidi", rows, "midi/{track_id}.mid"
 

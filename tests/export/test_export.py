@@ -5,8 +5,10 @@ import json
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from sentio_tf import export
+from sentio_tf.cli import main
 from sentio_tf.errors import ModelError
 from sentio_tf.export import graph, parity, quantize
 from sentio_tf.export.golden import golden_waveform, sha256
@@ -17,14 +19,29 @@ from sentio_tf.runtime.engine import Engine
 
 @pytest.fixture(scope="module")
 def exported(run, tmp_path_factory):
-    """The run of the fixtures, exported in each quantisation."""
+    """The run of the fixtures, exported in each quantisation; the first by the command."""
     folder = tmp_path_factory.mktemp("models")
-    cards = {}
-    for kind in quantize.QUANTIZATIONS:
+    data = [a for s in run["sources"] for a in ("--data", s)]
+    out = folder / "none.tflite"
+    done = CliRunner().invoke(
+        main,
+        ["export", str(run["path"]), *data, "--quantize", "none", "--cache", str(run["cache"]), "--out", str(out)],
+    )
+    assert done.exit_code == 0, done.output
+    assert "against Keras on" in done.output
+    cards = {"none": Engine(out).card}
+    for kind in ("float16", "dynamic", "int8"):
         cards[kind] = export.export_run(
             run["path"], folder / f"{kind}.tflite", sources=run["sources"], quantization=kind, cache=run["cache"]
         )
     return folder, cards
+
+
+def test_predict_takes_what_export_writes(exported, tune):
+    folder, _ = exported
+    done = CliRunner().invoke(main, ["predict", str(tune), "--model", str(folder / "none.tflite"), "--format", "json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)[0]["model"] == "run"
 
 
 def test_float_export_is_keras(exported):
@@ -102,7 +119,7 @@ def test_a_wrong_export_is_refused_and_leaves_no_file(run, tmp_path, monkeypatch
 
     def other(model):
         wrong = mobilevit.build(normalize=ClipZScore(), height=64, seed=9)
-        return real(graph.waveform_model(wrong, domain=(np.zeros(384), np.ones((384, 2)))))
+        return real(graph.waveform_model(wrong, domain=(np.zeros(160), np.ones(160))))
 
     monkeypatch.setattr(graph, "to_tflite", other)
     out = tmp_path / "wrong.tflite"

@@ -10,7 +10,7 @@ def fitted(mini, tmp_path_factory):
     cache = tmp_path_factory.mktemp("c")
     tracks = corpora.read(f"folder:{mini / 'rated'}")
     pipeline.build_cache(tracks, cache, workers=1)
-    return tracks, cache, fit_domain(tracks, cache, components=12)
+    return tracks, cache, fit_domain(tracks, cache)
 
 
 def test_training_music_is_about_one(fitted):
@@ -25,7 +25,7 @@ def test_noise_is_far(fitted, rng):
     from sentio_tf.training.domain import features
 
     noise = log_mel((0.3 * rng.standard_normal(661_500)).astype(np.float32))[:, :, None]
-    assert domain.distance(features(noise)) > 1.3 * domain.distances(tracks, cache).max()
+    assert domain.distance(features(noise)) > 1.5 * domain.distances(tracks, cache).max()
 
 
 def test_threshold_flags_one_in_a_hundred(rng):

@@ -20,7 +20,8 @@ def table(path):
 def test_run_directory_is_complete(run):
     names = {p.name for p in run["path"].iterdir()}
     assert {
-        "config.yaml", "model.keras", "history.csv", "predictions.csv", "metrics.json", "environment.json", "domain.npz",
+        "config.yaml", "model.keras", "history.csv", "predictions.csv", "metrics.json", "environment.json",
+        "domain.npz",
     } <= names  # fmt: skip
     resolved = yaml.safe_load((run["path"] / "config.yaml").read_text())
     assert resolved["folds"] == 2

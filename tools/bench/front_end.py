@@ -24,8 +24,8 @@ import tensorflow as tf
 from sentio_tf.audio import decode
 from sentio_tf.audio.mel import log_mel
 from sentio_tf.contract import MEL, WINDOW_SAMPLES
-from sentio_tf.export.graph import quiet
 from sentio_tf.layers.logmel import LogMel
+from sentio_tf.terminal import quiet
 
 REPEAT = 15
 
@@ -92,7 +92,8 @@ def main() -> None:
             "kind": "notes",
             "experiment": "bench-front-end",
             "title": "The front end",
-            "command": "python tools/bench/front_end.py ROOT/emomusic/clips_45seconds/2.mp3 --json results/bench-front-end.json",
+            "command": "python tools/bench/front_end.py ROOT/emomusic/clips_45seconds/2.mp3 "
+            "--json results/bench-front-end.json",
             "note": f"Log-mel of 30 s of real music on one core, best of {REPEAT}. Goal: twice as fast as librosa.",
             "head": ["way", "time", "times as fast as librosa", "largest difference from librosa"],
             "table": rows,

@@ -116,7 +116,8 @@ def main() -> None:
             "kind": "notes",
             "experiment": "bench-predict",
             "title": "Speed and memory of a prediction",
-            "command": "python tools/bench/predict.py ROOT/emomusic/clips_45seconds/2.mp3 --json results/bench-predict.json",
+            "command": "python tools/bench/predict.py ROOT/emomusic/clips_45seconds/2.mp3 "
+            "--json results/bench-predict.json",
             "note": f"Best of {arguments.repeat} runs, {os.cpu_count()} cores; a real mp3 of 45 s, 44.1 kHz stereo.",
             "head": ["what", "measured", "ratio in the same run", "goal"],
             "table": rows,
