@@ -107,25 +107,39 @@ def mini(tmp_path_factory) -> Path:
     return root
 
 
+def tiny(*, normalize, frames=1292, seed=None, width=4):
+    """A network of a few hundred parameters under the same contract: what is tested is the path around it."""
+    import keras
+    from keras import layers
+
+    mel = keras.Input((128, frames, 1), name="log_mel")
+    x = layers.AveragePooling2D((16, 4))(normalize(mel))
+    x = layers.Conv2D(width, 3, strides=2, activation="relu")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(mel, layers.Dense(2, activation="tanh")(x), name="tiny")
+
+
 @pytest.fixture(scope="session")
 def run(mini, tmp_path_factory):
-    """A finished run on the miniature corpora: two folds and a final model, one epoch each."""
+    """A finished run on the miniature corpora: two folds and a final model, two epochs each."""
     from sentio_tf import config
+    from sentio_tf.models import MODELS
     from sentio_tf.training.fit import fit
 
+    MODELS["tiny"] = tiny
     root = tmp_path_factory.mktemp("run")
     sources = [f"folder:{mini / 'rated'}", f"folder:{mini / 'signs'}"]
-    settings = config.load(
-        None,
-        ["folds=2", "epochs=1", "batch_size=8", "crop_s=10", "validation=0.25", "architecture.height=64", "ema=0.5"],
-    )
+    sets = ["model=tiny", "folds=2", "epochs=2", "batch_size=8", "crop_s=3", "validation=0.25", "ema=0.5"]
+    settings = config.load(None, sets)
     said: list[str] = []
     results = fit(settings, sources, root / "run", cache=root / "cache", report=said.append)
-    return {
+    yield {
         "path": root / "run",
         "cache": root / "cache",
         "sources": sources,
+        "sets": sets,
         "config": settings,
         "results": results,
         "said": said,
     }
+    del MODELS["tiny"]

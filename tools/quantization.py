@@ -50,8 +50,8 @@ def main() -> None:
             "title": "Quantisation of the student",
             "command": "python tools/quantization.py RUN "
             + " ".join(f"{s.partition(':')[0]}:ROOT" for s in arguments.sources),
-            "note": f"Against Keras on {rows[0]['parity']['windows']} windows of real music; CCC against the ratings of "
-            "the rated ones. Time of one window on one thread, front end included, "
+            "note": f"Against Keras on {rows[0]['parity']['windows']} windows of real music; CCC against the "
+            "ratings of the rated ones. Time of one window on one thread, front end included, "
             f"{1000 * best['none']:.0f} ms in float.",
             "rows": rows,
         }

@@ -35,8 +35,7 @@ def export_run(
     """Write the run's final model to `out` and return its card.
 
     `sources` must be the corpora of the run: representative windows for INT8 and the windows of the
-    parity check come from there (calibration from the first half of the drawn songs, parity from
-    the second).
+    parity check come from there, each song for one of the two.
 
     Raises: ModelError if the run is incomplete, the data are others, the graph needs more than
         builtins, or the exported model deviates from Keras by more than `parity.TOLERANCE`.
@@ -52,10 +51,9 @@ def export_run(
     model = graph.waveform_model(network, domain=(domain["mean"], domain["std"]))
     tracks = _draw(sources, results["config"]["data"], REPRESENTATIVE + PARITY, cache or configuration.cache_root())
     windows = [_window(t) for t in tracks]
+    half = min(REPRESENTATIVE, len(tracks) // 2)
 
-    content = quantize.quantize(
-        graph.to_tflite(model), quantization, scope=network.name, representative=windows[:REPRESENTATIVE]
-    )
+    content = quantize.quantize(graph.to_tflite(model), quantization, scope=network.name, representative=windows[:half])
     metrics = results["metrics"]
     card = Card(
         name=name or run.name,
@@ -82,9 +80,9 @@ def export_run(
     part.write_bytes(cards.embed(content, card))
     engine = Engine(part, threads=1)
 
-    reference = np.array([_label(t) for t in tracks[REPRESENTATIVE:]])
-    rated = np.array([t.rated for t in tracks[REPRESENTATIVE:]])
-    found = parity.compare(model, engine, windows[REPRESENTATIVE:], reference, rated)
+    reference = np.array([_label(t) for t in tracks[half:]])
+    rated = np.array([t.rated for t in tracks[half:]])
+    found = parity.compare(model, engine, windows[half:], reference, rated)
     waveform = golden.golden_waveform()
     valence, arousal, distance = engine(waveform)
     card = dataclasses.replace(

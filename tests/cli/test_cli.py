@@ -207,9 +207,8 @@ def test_training_without_its_extra(monkeypatch):
 
 def test_fit_of_a_finished_run_says_its_metrics(run):
     arguments = [a for s in run["sources"] for a in ("--data", s)]
-    sets = ["folds=2", "epochs=1", "batch_size=8", "crop_s=10", "validation=0.25", "architecture.height=64", "ema=0.5"]
-    settings = [a for s in sets for a in ("--set", s)]
-    done = call("fit", "mobilevit", *arguments, *settings, "--out", run["path"], "--cache", run["cache"])
+    settings = [a for s in run["sets"] for a in ("--set", s)]
+    done = call("fit", "tiny", *arguments, *settings, "--out", run["path"], "--cache", run["cache"])
     assert done.exit_code == 0, done.output
     assert "out-of-fold, grouped, scale [-1, 1]" in done.stdout
     assert "folder-rated (16 songs, 8 groups): valence ccc" in done.stdout

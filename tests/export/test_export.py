@@ -1,6 +1,7 @@
 """From a run to a `.tflite` that answers as Keras does."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -12,14 +13,28 @@ from sentio_tf.cli import main
 from sentio_tf.errors import ModelError
 from sentio_tf.export import graph, parity, quantize
 from sentio_tf.export.golden import golden_waveform, sha256
-from sentio_tf.layers.normalize import ClipZScore
+from sentio_tf.layers.normalize import BandNormalize, ClipZScore
 from sentio_tf.models import mobilevit
 from sentio_tf.runtime.engine import Engine
 
 
 @pytest.fixture(scope="module")
+def run(run, tmp_path_factory):
+    """The run of the fixtures with a MobileViT as its model: untrained, its heads away from zero."""
+    path = tmp_path_factory.mktemp("mobilevit") / "run"
+    shutil.copytree(run["path"], path)
+    normalize = BandNormalize(np.full(128, -30.0), np.full(128, 15.0), name="normalize")
+    network = mobilevit.build(normalize=normalize, height=64, seed=1)
+    for name in ("pool_logits", "statistics_logits"):
+        kernel = network.get_layer(name).kernel
+        kernel.assign(np.random.default_rng(0).standard_normal(kernel.shape) * 0.1)
+    network.save(path / "model.keras")
+    return {**run, "path": path}
+
+
+@pytest.fixture(scope="module")
 def exported(run, tmp_path_factory):
-    """The run of the fixtures, exported in each quantisation; the first by the command."""
+    """The run exported in each quantisation; the first by the command."""
     folder = tmp_path_factory.mktemp("models")
     data = [a for s in run["sources"] for a in ("--data", s)]
     out = folder / "none.tflite"
@@ -30,10 +45,18 @@ def exported(run, tmp_path_factory):
     assert done.exit_code == 0, done.output
     assert "against Keras on" in done.output
     cards = {"none": Engine(out).card}
-    for kind in ("float16", "dynamic", "int8"):
-        cards[kind] = export.export_run(
-            run["path"], folder / f"{kind}.tflite", sources=run["sources"], quantization=kind, cache=run["cache"]
-        )
+    real, converted = graph.to_tflite, []
+
+    def once(model):  # all three start from the same float graph
+        converted[:] = converted or [real(model)]
+        return converted[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph, "to_tflite", once)
+        for kind in ("float16", "dynamic", "int8"):
+            cards[kind] = export.export_run(
+                run["path"], folder / f"{kind}.tflite", sources=run["sources"], quantization=kind, cache=run["cache"]
+            )
     return folder, cards
 
 
@@ -47,7 +70,7 @@ def test_predict_takes_what_export_writes(exported, tune):
 def test_float_export_is_keras(exported):
     _, cards = exported
     assert cards["none"].parity["max"] < 1e-4
-    assert cards["none"].parity["windows"] >= 16
+    assert cards["none"].parity["windows"] == 16, "half of 32 songs; the other half may calibrate"
 
 
 def test_quantised_exports_stay_close(exported):

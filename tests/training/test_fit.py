@@ -143,6 +143,20 @@ def test_score_counts_every_corpus_alike(run):
     assert score(tracks, half)["val_ccc"] == pytest.approx(0.5)
 
 
+def test_two_processes_share_a_run(run, tmp_path):
+    """Each trains its parts; who finds all complete writes the results, the same as one process alone."""
+    said = []
+    arguments = {"cache": run["cache"], "report": said.append}
+    assert training.fit(run["config"], run["sources"], tmp_path / "r", only=["1", "final"], **arguments) == {}
+    assert said[-1] == "still to be trained: 0"
+    assert not (tmp_path / "r" / "metrics.json").exists()
+    found = training.fit(run["config"], run["sources"], tmp_path / "r", only=["0"], **arguments)
+    assert found["split"] == run["results"]["split"]
+    assert found["corpora"]["folder-rated"]["tracks"] == 16
+    with pytest.raises(ConfigError, match="expected parts among 0, 1, final"):
+        training.fit(run["config"], run["sources"], tmp_path / "r", only=["2"], **arguments)
+
+
 def test_validation_keeps_the_best_averaged_weights(run, tmp_path, monkeypatch):
     """The saved weights are the optimizer's averages of the best epoch, not the last raw ones."""
     tracks = [t for s in run["sources"] for t in corpora.read(s)][:4]
