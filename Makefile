@@ -7,7 +7,7 @@ BIN := .venv/bin
 # The base package alone, without TensorFlow: predicts on the bundled tune, prints the table, draws the plot.
 demo: .venv/base
 	mkdir -p demo
-	$(BIN)/sentio-tf predict sentio_tf/assets/two_moods.mp3 --timeline --plot demo/two_moods.png
+	$(BIN)/sentio-tf predict sentio_tf/assets/two_moods.mp3 --timeline --hop 5 --plot demo/two_moods.png
 	@echo "look at demo/two_moods.png"
 
 # Everything CI runs: lint, types and the fast suite.

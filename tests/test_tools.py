@@ -1,0 +1,64 @@
+"""The generators of tables and of the tune."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_stale_results_are_noticed(tmp_path):
+    """The check passes on this tree and fails once a number changes."""
+    import shutil
+
+    for name in ("README.md", "docs", "results", "tools"):
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+    check = [sys.executable, "tools/results.py", "--check"]
+    assert subprocess.run(check, cwd=tmp_path).returncode == 0
+    file = tmp_path / "results" / "mobilevit-xxs.json"
+    result = json.loads(file.read_text())
+    result["corpora"]["panda4q"]["arousal"]["accuracy"]["value"] = 0.999
+    file.write_text(json.dumps(result))
+    done = subprocess.run(check, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "README.md is stale" in done.stderr
+    assert "docs/results.md is stale" in done.stderr
+
+
+def test_published_numbers_are_those_of_the_published_predictions():
+    """results/*.json can be computed again from results/*/predictions.csv."""
+    import csv
+
+    from sentio_tf.evaluation.summary import summarize
+
+    for folder in [p for p in (ROOT / "results").iterdir() if p.is_dir()]:
+        with (folder / "predictions.csv").open() as file:
+            rows = [r for r in csv.DictReader(file) if r["split"] == "test"]
+        published = json.loads((ROOT / "results" / f"{folder.name}.json").read_text())["corpora"]
+        assert summarize(rows) == published
+
+
+def test_no_group_is_in_two_folds():
+    import csv
+
+    for folder in [p for p in (ROOT / "results").iterdir() if p.is_dir()]:
+        fold_of: dict[str, str] = {}
+        with (folder / "predictions.csv").open() as file:
+            for row in csv.DictReader(file):
+                if row["split"] == "test":
+                    assert fold_of.setdefault(row["group"], row["fold"]) == row["fold"]
+
+
+def test_the_bundled_tune_is_the_composed_one(tmp_path, tune):
+    """tools/compose_tune.py gives the tune in the package (mp3 encoders may differ in the last bits)."""
+    import numpy as np
+
+    from sentio_tf.audio import decode
+
+    path = tmp_path / "tune.mp3"
+    subprocess.run([sys.executable, ROOT / "tools" / "compose_tune.py", path], check=True, capture_output=True)
+    again, bundled = decode.load(path), decode.load(tune)
+    assert len(again) == len(bundled)
+    assert np.corrcoef(again, bundled)[0, 1] > 0.999
