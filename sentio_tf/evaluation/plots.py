@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,10 +49,12 @@ def songs(predictions: Sequence[Prediction], card: Card):
 
 def save(figure, path: str | Path) -> None:
     """Write the figure as its ending says.  Raises: SentioError if it cannot be written."""
+    metadata = {"Date": None} if str(path).endswith(".svg") else None
     try:
-        figure.savefig(
-            path, dpi=150, facecolor="white", metadata={"Date": None} if str(path).endswith(".svg") else None
-        )
+        with warnings.catch_warnings():
+            # A title in a script that the font lacks is drawn as boxes; the answer is not affected.
+            warnings.filterwarnings("ignore", message=".*missing from font.*")
+            figure.savefig(path, dpi=150, facecolor="white", metadata=metadata)
     except OSError as error:
         raise SentioError(f"{path}: the plot cannot be written ({error.strerror}); choose another --plot") from None
 
