@@ -29,6 +29,7 @@ STOREYS = {
     "export": 8,
     "evaluation.plots": 8,
     "cli": 10,
+    "__main__": 10,
 }
 # Third parties that a storey may not import, at any depth of a function.
 FORBIDDEN = {

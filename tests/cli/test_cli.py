@@ -218,3 +218,8 @@ def test_version():
     import sentio_tf
 
     assert call("--version").stdout.strip() == f"sentio-tf, version {sentio_tf.__version__}"
+
+
+def test_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "sentio_tf", "--version"], capture_output=True, text=True)
+    assert done.stdout == call("--version").stdout
