@@ -127,7 +127,7 @@ class Card:
         Raises: ModelError if it is no JSON object, of another schema, or lacks a field.
         """
         try:
-            raw = json.loads(text)
+            raw = json.loads(text, parse_constant=_refuse)
         except ValueError as error:
             raise ModelError(f"expected a card in JSON, received text that does not parse ({error})") from None
         if not isinstance(raw, dict) or "schema" not in raw:
@@ -144,9 +144,39 @@ class Card:
             for key, kind in nested.items():
                 names = {f.name for f in dataclasses.fields(kind)}
                 values[key] = kind(**{k: v for k, v in raw[key].items() if k in names})
-            return cls(**values)
+            card = cls(**values)
         except (KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"expected a complete {SCHEMA} card, received one that lacks a field ({error})") from None
+        card.check()
+        return card
+
+    def check(self) -> None:
+        """Raise ModelError unless every value that the runtime computes with is usable."""
+        audio, windows = self.audio, self.windows
+        threshold = self.domain.get("threshold") if isinstance(self.domain, dict) else None
+        checks = {
+            "audio.sample_rate": isinstance(audio.sample_rate, int) and audio.sample_rate > 0,
+            "audio.samples": isinstance(audio.samples, int) and audio.samples > 0,
+            "windows.silence_peak": _is_number(windows.silence_peak) and windows.silence_peak >= 0,
+            "domain": isinstance(self.domain, dict) and (threshold is None or _is_number(threshold)),
+            "uncertainty": isinstance(self.uncertainty, dict)
+            and all(_is_number(self.uncertainty.get(f"{axis}_std", 0.0)) for axis in AXES),
+            "signature": all(isinstance(n, str) for n in (self.signature.name, self.signature.input))
+            and isinstance(self.signature.output, str),
+        }
+        bad = [name for name, good in checks.items() if not good]
+        if not bad and not (_is_number(windows.hop_s) and 0 < windows.hop_s <= audio.samples / audio.sample_rate):
+            bad = ["windows.hop_s"]
+        if bad:
+            raise ModelError(f"expected a usable {SCHEMA} card, received a wrong value of {', '.join(bad)}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float("inf")
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ from .errors import SentioError
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Hold back what C++ writes to file descriptor 2; show its end if an unexpected error comes out."""
+    if sys.stderr is None:  # closed by the caller: nothing to keep away
+        yield
+        return
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as sink:
@@ -32,3 +35,9 @@ def quiet() -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(saved, 2)
             os.close(saved)
+
+
+def printable(text: str) -> str:
+    """Control characters and lone surrogates as escapes: a file name must not steer a terminal or a picture."""
+    safe = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in safe)

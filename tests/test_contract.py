@@ -45,6 +45,28 @@ def test_broken_card_is_refused_with_the_reason(change, message):
         Card.from_json(json.dumps(raw))
 
 
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("windows", "hop_s", 60),
+        ("windows", "hop_s", -3),
+        ("windows", "hop_s", "15"),
+        ("windows", "silence_peak", None),
+        ("audio", "sample_rate", 0),
+        ("audio", "samples", 1.5),
+        (None, "domain", None),
+        (None, "domain", {"threshold": "3"}),
+        (None, "uncertainty", []),
+        (None, "uncertainty", {"valence_std": float("nan")}),
+    ],
+)
+def test_values_that_cannot_be_used_are_refused(part, name, value):
+    raw = json.loads(CARD.to_json())
+    (raw[part] if part else raw)[name] = value
+    with pytest.raises(ModelError, match=rf"{name}|NaN"):
+        Card.from_json(json.dumps(raw))
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', b"\xff\xfe"])
 def test_no_card_at_all(text):
     with pytest.raises(ModelError, match="expected a card"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,15 +17,19 @@ import numpy as np
 import soundfile
 import soxr
 
-from ..contract import SAMPLE_RATE
+from ..contract import SAMPLE_RATE, SILENCE_PEAK
 from ..errors import AudioError
+from ..terminal import quiet
+from . import headers
 
 BLOCK_S = 5.0
 # Decoded float audio may overshoot full scale a little; far beyond it the file holds integers as floats.
 ABSURD_PEAK = 16.0
 # A header may promise a little more than there is (encoder padding, estimated lengths).
 MISSING_S = 1.0
-MISSING_SHARE = 0.05
+MISSING_SHARE = 0.01
+# FFmpeg formats that open other files.
+PLAYLISTS = ("concat", "hls", "dash", "sdp")
 
 
 @dataclass
@@ -40,15 +44,21 @@ class Source:
     channels: int
     promised_s: float | None
     read: Iterator[np.ndarray]
+    streams: int = 1
 
 
 @dataclass(frozen=True)
 class Format:
-    """What a file's header says: rate [Hz], channels, length [s] (None where it says nothing)."""
+    """What a file's header says: rate [Hz], channels, length [s] (None where it says nothing), audio streams."""
 
     sample_rate: int
     channels: int
     duration_s: float | None
+    streams: int = 1
+
+
+class _ForFFmpeg(Exception):
+    """libsndfile opens the file but would not read all of it."""
 
 
 @contextmanager
@@ -56,49 +66,61 @@ def _open_soundfile(path: Path, offset_s: float) -> Iterator[Source]:
     # By descriptor: given a name, libsndfile would guess headerless formats from its extension.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     with soundfile.SoundFile(descriptor) as file:
+        if file.frames >= 1 << 62:  # a stream without a length
+            raise _ForFFmpeg
+        if file.format == "MP3" and not headers.mp3_length_is_known(path):
+            raise _ForFFmpeg
+        if file.format == "OGG":
+            state = headers.ogg_state(path)
+            if state == "chained":
+                raise _ForFFmpeg
+            if state != "whole":
+                raise AudioError(f"{path}: the file is damaged or cut short (its last page is missing); get it again")
         start = min(round(offset_s * file.samplerate), file.frames)
+        stretch = max(1.0, (headers.stated_size(path) or 0) / path.stat().st_size)
 
         def read() -> Iterator[np.ndarray]:
+            # libmpg123 writes notes to stderr.
+            hush = quiet if file.format == "MP3" else nullcontext
             if start:
-                file.seek(start)
+                with hush():
+                    file.seek(start)
             size = int(BLOCK_S * file.samplerate)
-            while len(block := file.read(size, dtype="float32", always_2d=True)):
+            while True:
+                with hush():
+                    block = file.read(size, dtype="float32", always_2d=True)
+                if not len(block):
+                    return
                 yield block
 
-        promised = (file.frames * _cut_riff(path) - start) / file.samplerate
-        yield Source(file.samplerate, file.channels, promised, read())
-
-
-def _cut_riff(path: Path) -> float:
-    """How many times longer a RIFF header says the file is, 1.0 if it is whole or no RIFF.
-
-    libsndfile trusts the file's size over the header and reads a cut wav without a word.
-    """
-    with path.open("rb") as file:
-        header = file.read(8)
-    if header[:4] != b"RIFF" or len(header) < 8:
-        return 1.0
-    stated = int.from_bytes(header[4:], "little") + 8
-    streamed = stated >= 0xFFFFFF00 or stated == 8  # written to a pipe: the length was not known
-    return 1.0 if streamed else max(1.0, stated / path.stat().st_size)
+        yield Source(file.samplerate, file.channels, (file.frames * stretch - start) / file.samplerate, read())
 
 
 @contextmanager
 def _open_av(path: Path, offset_s: float) -> Iterator[Source]:
     import av  # slow to import and rarely needed
 
-    with av.open(str(path), metadata_errors="ignore") as container:
+    if (headers.stated_size(path) or 0) > (1 + MISSING_SHARE) * path.stat().st_size:
+        raise AudioError(f"{path}: the file is damaged or cut short by its header; get it again or convert it")
+    # "file:" keeps FFmpeg from taking a colon in the name for a protocol.
+    with av.open(f"file:{path}", metadata_errors="ignore") as container:
+        if container.format.name in PLAYLISTS:
+            raise AudioError(f"{path}: expected audio, received a list of other files; name the files themselves")
         if not container.streams.audio:
             raise AudioError(f"{path}: expected an audio stream, received a file without one; give a music file")
         stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            raise AudioError(f"{path}: expected a known codec, received one that cannot be decoded here; convert it")
         rate, channels = stream.rate, stream.channels
+        if not rate or not channels:
+            raise ValueError("no sample rate")
         total: float | None = None
         if stream.duration is not None and stream.time_base is not None:
             total = float(stream.duration * stream.time_base)
-        elif container.duration:
+        elif container.duration and len(container.streams) == 1:  # else it may be the video's
             total = container.duration / av.time_base
-        # ADTS has no length of its own: FFmpeg estimates one from the bitrate, which promises nothing.
-        if container.format.name in ("aac", "mp3"):
+        # These have no length of their own: FFmpeg estimates one from the bitrate, which promises nothing.
+        if container.format.name in ("aac", "mp3", "ogg"):
             total = None
 
         def read() -> Iterator[np.ndarray]:
@@ -111,6 +133,11 @@ def _open_av(path: Path, offset_s: float) -> Iterator[Source]:
                 if position is None:
                     at = frame.time if frame.time is not None and offset_s > 1 else 0.0
                     position = max(0, round(at * rate))
+                if frame.rate != rate or frame.layout.nb_channels != channels:
+                    raise AudioError(
+                        f"{path}: the sample rate or the channels change at {position / rate:.1f} s "
+                        f"({rate} Hz, {channels} -> {frame.rate} Hz, {frame.layout.nb_channels}); convert it to one"
+                    )
                 for part in to_float.resample(frame):
                     block = part.to_ndarray().reshape(-1, channels)
                     first = min(max(skip - position, 0), len(block))
@@ -118,21 +145,24 @@ def _open_av(path: Path, offset_s: float) -> Iterator[Source]:
                     if first < len(block):
                         yield np.asarray(block[first:], np.float32)
 
-        yield Source(rate, channels, None if total is None else max(0.0, total - offset_s), read())
+        promised = None if total is None else max(0.0, total - offset_s)
+        yield Source(rate, channels, promised, read(), streams=len(container.streams.audio))
 
 
 @contextmanager
 def open_audio(path: str | Path, *, offset_s: float = 0.0) -> Iterator[Source]:
     """Open a file for reading from `offset_s` [s] on.
 
-    Raises: AudioError naming the file and the reason if it is missing, a folder, empty or not audio.
+    Raises: AudioError naming the file and the reason if it is missing, a folder, empty, damaged or
+        not audio.
     """
     path = Path(path)
     check_readable(path)
+    source = _open_soundfile(path, offset_s)
     try:
-        source = _open_soundfile(path, offset_s)
-        opened = source.__enter__()
-    except soundfile.LibsndfileError:
+        with quiet():
+            opened = source.__enter__()
+    except (soundfile.LibsndfileError, _ForFFmpeg):
         source = _open_av(path, offset_s)
         import av
 
@@ -157,6 +187,8 @@ def check_readable(path: Path) -> None:
             raise AudioError(f"{path}: expected an audio file, received a folder; name the files in it")
         if not path.exists():
             raise AudioError(f"{path}: no such file; check the name")
+        if not path.is_file():
+            raise AudioError(f"{path}: expected a plain file, received a pipe or device; save it to a file first")
         if path.stat().st_size == 0:
             raise AudioError(f"{path}: the file is empty (0 bytes); get it again")
         with path.open("rb"):
@@ -187,7 +219,7 @@ def blocks(
     with open_audio(path, offset_s=offset_s) as source:
         rate = source.sample_rate
         if on_format:
-            on_format(Format(rate, source.channels, source.promised_s))
+            on_format(Format(rate, source.channels, source.promised_s, source.streams))
         limit = None if duration_s is None else round(duration_s * rate)
         try:
             stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
@@ -195,22 +227,27 @@ def blocks(
             raise AudioError(f"{path}: a sample rate of {rate} Hz cannot be resampled ({error}); convert it") from None
         direct = rate == sample_rate
         count = 0
+        loudest = loudest_mono = 0.0
         for block in _guarded(path, source, offset_s):
             if limit is not None:
                 block = block[: limit - count]
+            loudest = max(loudest, _peak(path, block, offset_s + count / rate))
             mono = block.mean(axis=1, dtype=np.float32) if block.shape[1] > 1 else block[:, 0]
-            _check_samples(path, mono, offset_s + count / rate)
+            loudest_mono = max(loudest_mono, float(np.abs(mono).max(initial=0.0)))
             count += len(mono)
-            mono = np.clip(mono, -1.0, 1.0)
             out = mono if direct else stream.resample_chunk(mono)
             if len(out):
-                yield out
+                yield np.clip(out, -1.0, 1.0)
             if limit is not None and count >= limit:
                 break
         if count == 0:
             where = f" from {offset_s:g} s on" if offset_s else ""
             raise AudioError(f"{path}: expected audio, received a file without a single sample{where}; get it again")
         _check_length(path, source, count / rate, limit is not None and count >= limit)
+        if loudest_mono < SILENCE_PEAK < loudest:
+            raise AudioError(
+                f"{path}: the channels cancel each other out in mono (one is inverted); invert it or take one channel"
+            )
         if not direct:
             rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
             if len(rest):
@@ -235,15 +272,17 @@ def _guarded(path: Path, source: Source, offset_s: float) -> Iterator[np.ndarray
         ) from None
 
 
-def _check_samples(path: Path, mono: np.ndarray, at_s: float) -> None:
-    if not np.isfinite(mono).all():
+def _peak(path: Path, block: np.ndarray, at_s: float) -> float:
+    """Largest magnitude of a block; AudioError for NaN, inf, or values that are no audio."""
+    peak = float(np.abs(block).max(initial=0.0))  # NaN and inf come through
+    if not np.isfinite(peak):
         raise AudioError(f"{path}: expected finite samples, received NaN or inf near {at_s:.1f} s; convert it again")
-    peak = float(np.abs(mono).max(initial=0.0))
     if peak > ABSURD_PEAK:
         raise AudioError(
             f"{path}: expected samples in [-1, 1], received {peak:.3g} near {at_s:.1f} s; "
             "scale the file (integers stored as floats?)"
         )
+    return peak
 
 
 def _check_length(path: Path, source: Source, seconds: float, limited: bool) -> None:

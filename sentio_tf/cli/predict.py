@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import SentioError
+from ..terminal import printable
+
 if TYPE_CHECKING:
     from ..contract import Prediction
-    from ..errors import SentioError
 
     Answer = Prediction | tuple[str, SentioError]
 
@@ -35,37 +38,55 @@ def predict(paths, model, timeline, hop, plot, form, threads) -> None:
 
     if plot and Path(plot).suffix.lower() not in (".png", ".svg", ".pdf"):
         raise click.UsageError(f"--plot: expected a file ending in .png, .svg or .pdf, received {plot}")
+    if hop is not None and not math.isfinite(hop):
+        raise click.UsageError(f"--hop: expected seconds from 0.1 to 30, received {hop}")
+    if sys.stdout is None:
+        raise SentioError("expected a place to print to, received a closed standard output")
     predictor = load(model, threads=threads)
     answers: list[Answer] = list(_with_progress(predictor, paths, hop))
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names that are no Unicode
-    print_answers(answers, form=form, timeline=timeline)
     good = [a for a in answers if not isinstance(a, tuple)]
+    # First what a reader of stdout that stops early must not cut off.
     for answer in answers:
         if isinstance(answer, tuple):
-            click.echo(f"error: {_printable(str(answer[1]))}", err=True)
-        elif form == "table":
+            click.echo(f"error: {printable(str(answer[1]))}", err=True)
+        elif form == "table" or (form == "csv" and timeline):
             for warning in answer.warnings:
-                click.echo(f"warning: {_printable(answer.path)}: {warning}", err=True)
+                click.echo(f"warning: {printable(answer.path)}: {warning}", err=True)
     if plot and good:
         from ..evaluation import plots
 
         plots.save(plots.songs(good, predictor.card), plot)
         click.echo(f"plot: {plot}", err=True)
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names that are no Unicode
+    try:
+        print_answers(answers, form=form, timeline=timeline)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # click ends quietly
+    except OSError as error:
+        raise SentioError(f"the answers cannot be written ({error.strerror}); free space or print elsewhere") from None
     if len(good) < len(answers):
         sys.exit(1)
 
 
 def _with_progress(predictor, paths, hop):
     """Answers in order, with a bar on a terminal where there are several files."""
-    if len(paths) < 2 or not sys.stderr.isatty():
+    if len(paths) < 2 or sys.stderr is None or not sys.stderr.isatty():
         yield from predictor.predict_many(paths, hop_s=hop)
         return
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    # Drawn from this thread only: decoding holds back what native libraries write to the same terminal.
+    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
         task = bar.add_task("Listening", total=len(paths))
-        yield from predictor.predict_many(paths, hop_s=hop, report=lambda _: bar.advance(task))
+
+        def step(_) -> None:
+            bar.advance(task)
+            bar.refresh()
+
+        bar.refresh()
+        yield from predictor.predict_many(paths, hop_s=hop, report=step)
 
 
 def print_answers(answers: list[Answer], *, form: str, timeline: bool) -> None:
@@ -119,7 +140,11 @@ def _print_table(answers: list[Answer], timeline: bool) -> None:
     from rich.table import Table
 
     # A pipe or a file has no width: let the table be as wide as the names need.
-    console = Console() if sys.stdout.isatty() else Console(width=max(100, *(len(_name(a)) + 90 for a in answers)))
+    console = (
+        Console(emoji=False)
+        if sys.stdout.isatty()
+        else Console(emoji=False, width=max(100, *(len(_name(a)) + 90 for a in answers)))
+    )
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     table.add_column("song" if not timeline else "song / window", overflow="fold")
     for column in ("valence", "arousal"):
@@ -160,13 +185,7 @@ def _name(answer: Answer) -> str:
     from rich.markup import escape
 
     path = answer[0] if isinstance(answer, tuple) else answer.path
-    return escape(_printable(Path(path).name))
-
-
-def _printable(text: str) -> str:
-    """Control characters and lone surrogates as escapes: a file name must not steer the terminal."""
-    safe = text.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in safe)
+    return escape(printable(Path(path).name))
 
 
 def clock(seconds: float) -> str:

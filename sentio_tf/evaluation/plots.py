@@ -11,6 +11,7 @@ import numpy as np
 from ..audio import decode
 from ..contract import Card, Prediction
 from ..errors import AudioError, SentioError
+from ..terminal import printable
 
 INK, FAINT, GRID = "#1f2430", "#8a90a0", "#e3e6ec"
 VALENCE, AROUSAL = "#1f6fb2", "#d1512d"
@@ -201,6 +202,7 @@ def _title(song: Prediction) -> str:
 
 def _short(text: str, length: int) -> str:
     # A dollar sign would start matplotlib's mathematics.
+    text = printable(text)
     text = text if len(text) <= length else text[: length - 1] + "…"
     return text.replace("$", r"\$")
 

@@ -113,7 +113,8 @@ class Engine:
                 f"{path}: the model does not load ({reason}); export it again or update sentio-tf"
             ) from None
         shape = details[signature.input]["shape"].tolist() if signature.input in details else None
-        if shape != [1, self.card.audio.samples] or signature.output not in outputs:
+        size = int(np.prod(outputs[signature.output]["shape"])) if signature.output in outputs else 0
+        if shape != [1, self.card.audio.samples] or size != 2:
             raise ModelError(
                 f"{path}: expected {signature.name}({signature.input} [1, {self.card.audio.samples}]) -> "
                 f"{signature.output}, received {sorted(details)} {shape} -> {sorted(outputs)}; export it again"

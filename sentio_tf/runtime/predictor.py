@@ -149,6 +149,8 @@ class Predictor:
         if header.sample_rate < LOW_RATE:
             top = header.sample_rate / 2000
             yield f"sampled at {header.sample_rate} Hz: nothing above {top:g} kHz, less than the model listens to"
+        if header.streams > 1:
+            yield f"holds {header.streams} audio streams: the first was heard"
         if in_domain is False:
             yield "does not sound like the music the model was trained on: take the answer with caution"
 
@@ -163,7 +165,12 @@ class Predictor:
         for path in paths:
             try:
                 yield self.predict(path, **kwargs)
+            except ModelError:
+                raise  # the model is at fault: no other file would fare better
             except AudioError as error:
                 yield str(path), error
+            except Exception as error:  # whatever a decoder finds next: one file never costs the others
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                yield str(path), AudioError(f"{path}: cannot be decoded ({reason}); convert it and report the file")
             if report:
                 report(path)

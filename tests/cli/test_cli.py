@@ -170,6 +170,7 @@ def test_plot_of_several_and_where_it_cannot_go(tune, tmp_path, bad):
         (["predict", "x", "--format", "xml"], 2),
         (["predict", "x", "--hop", "0"], 2),
         (["predict", "x", "--hop", "31"], 2),
+        (["predict", "x", "--hop", "nan"], 2),
         (["sing"], 2),
         (["predict", "x", "--model", "nowhere"], 1),
         (["fit", "mobilevit", "--data", "jazz:x"], 1),
@@ -223,3 +224,102 @@ def test_version():
 def test_as_a_module():
     done = subprocess.run([sys.executable, "-m", "sentio_tf", "--version"], capture_output=True, text=True)
     assert done.stdout == call("--version").stdout
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_length(tmp_path, make_music):
+    """An hour takes no more memory than ten minutes."""
+    import os
+
+    minute = make_music(60)
+
+    def peak(minutes):
+        path = tmp_path / f"{minutes}.flac"
+        with soundfile.SoundFile(path, "w", RATE, 1) as file:
+            for _ in range(minutes):
+                file.write(minute)
+        program = Path(sys.executable).with_name("sentio-tf")
+        child = subprocess.Popen([program, "predict", path, "--format", "json"], stdout=subprocess.PIPE, text=True)
+        answer = json.loads(child.stdout.read())[0]
+        child.stdout.close()
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = status
+        assert status == 0
+        assert answer["duration_s"] == pytest.approx(60 * minutes, abs=1)
+        assert answer["windows"] == 4 * minutes - 1
+        return usage.ru_maxrss / 1024
+
+    short, long = peak(10), peak(60)
+    assert long < 1.1 * short
+    assert long < 400
+
+
+def shell(line):
+    program = Path(sys.executable).with_name("sentio-tf")
+    return subprocess.run(["bash", "-c", line.replace("sentio-tf", str(program), 1)], capture_output=True, text=True)
+
+
+def test_stdout_that_cannot_be_written(tune):
+    if Path("/dev/full").exists():
+        done = shell(f"sentio-tf predict '{tune}' --format csv > /dev/full")
+        assert done.returncode == 1
+        assert "cannot be written" in done.stderr
+        assert "Traceback" not in done.stderr
+    done = shell(f"sentio-tf predict '{tune}' >&-")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_reader_that_stops_early_still_gets_errors_and_plot(tune, bad, tmp_path):
+    plot = tmp_path / "p.png"
+    done = shell(f"sentio-tf predict '{tune}' '{bad}/missing.mp3' --plot {plot} --format json | true")
+    assert "missing.mp3: no such file" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert plot.exists()
+
+
+def test_closed_stderr(tune):
+    done = shell(f"sentio-tf predict '{tune}' --format json 2>&-")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)[0]["windows"] == 3
+
+
+def test_plot_of_a_name_that_steers_terminals(tmp_path, make_music):
+    path = tmp_path / "esc\x1b[31m\udce9.wav"
+    try:
+        with open(path, "wb") as file:
+            soundfile.write(file, make_music(3), RATE, format="WAV")
+    except OSError:
+        pytest.skip("this file system wants Unicode")
+    from xml.etree import ElementTree
+
+    target = tmp_path / "p.svg"
+    done = command("predict", path, "--plot", target)
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    ElementTree.parse(target)
+
+
+def test_warnings_are_not_lost_in_a_csv_timeline(tmp_path, make_music):
+    path = tmp_path / "short.wav"
+    soundfile.write(path, make_music(0.5), RATE)
+    assert "0.50 s were repeated" in call("predict", path, "--format", "csv", "--timeline").stderr
+
+
+def test_one_file_never_costs_the_others(tune, monkeypatch):
+    """Whatever a decoder throws: the other files are answered."""
+    from sentio_tf.audio import decode
+
+    real = decode.check_readable
+
+    def check(path):
+        if path.name == "cursed.mp3":
+            raise RuntimeError("unheard of")
+        real(path)
+
+    monkeypatch.setattr(decode, "check_readable", check)
+    done = call("predict", "cursed.mp3", tune, "--format", "json")
+    assert done.exit_code == 1
+    first, second = json.loads(done.stdout)
+    assert "unheard of" in first["error"]
+    assert second["windows"] == 3
