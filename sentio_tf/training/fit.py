@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
-import hashlib
 import json
 import math
 import platform
@@ -139,7 +137,6 @@ def train_fold(
 ) -> None:
     """Train one model; `folder` gets model.keras (best by validation CCC), history.csv, done.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    commit = git_commit()  # of the code that trains, not of what it became meanwhile
     keras.utils.set_random_seed(config.seed)
 
     # Statistics of the training part only.
@@ -206,7 +203,7 @@ def train_fold(
             "best_epoch": judge.best_epoch + 1,
             "val_ccc": judge.best,
             "seconds": round(time.time() - began),
-            "git_commit": commit,
+            "git_commit": COMMIT,
         },
     )
 
@@ -296,9 +293,8 @@ def git_commit() -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+# Of the code that this process runs, not of what the files become while it trains.
+COMMIT = git_commit()
 
 
 def write_json(path: Path, values: Any) -> None:
@@ -310,7 +306,3 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-
-
-def config_dict(config: FitConfig) -> dict[str, Any]:
-    return dataclasses.asdict(config)
