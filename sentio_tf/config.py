@@ -92,6 +92,8 @@ def load(path: str | Path | None, overrides: typing.Iterable[str] = (), **defaul
         except yaml.YAMLError:
             raise ConfigError(f"--set {key}: expected a YAML value, received {text!r}") from None
         name, dot, inner = key.partition(".")
+        if dot and not isinstance(values.get(name, {}), dict):
+            raise ConfigError(f"--set {key}: {name} is a single value and holds no {inner!r}")
         values[name] = {**values.get(name, {}), inner: value} if dot else value
     types = typing.get_type_hints(FitConfig)
     if unknown := sorted(set(values) - set(types)):

@@ -2,7 +2,7 @@
 
 The cache holds one file a track, `(frames, 128)` float16 in dB without the `top_db` floor, which
 belongs to a window and is applied when one is cut.  Its rounding error is below 0.032 dB.  A file's
-name is a hash of the source's size and time of change, the part used and the front end, so other
+name is a hash of the source's path, size and time of change, the part used and the front end, so other
 parameters never meet the same file; files appear whole (rename), so a killed run continues and two
 processes may build the same cache.
 """
@@ -15,6 +15,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from .corpora.render import RenderSpec, render_all
 from .corpora.track import Track
 from .errors import DataError, SentioError
 
-VERSION = 1
+VERSION = 2
 UNLIMITED = dataclasses.replace(MEL, top_db=1e9)
 Progress = Callable[[str, int, int], None]  # step, done, total
 
@@ -50,7 +51,7 @@ def render_tracks(
 def cached_path(track: Track, cache: Path) -> Path:
     """Where the mel of this track lies."""
     stat = track.path.stat()
-    parts = (VERSION, dataclasses.astuple(UNLIMITED), stat.st_size, stat.st_mtime_ns, track.path.name)
+    parts = (VERSION, dataclasses.astuple(UNLIMITED), stat.st_size, stat.st_mtime_ns, str(track.path.resolve()))
     key = hashlib.sha256(repr((parts, track.start_s, track.duration_s)).encode()).hexdigest()[:24]
     return cache / "mel" / track.corpus / f"{key}.npy"
 
@@ -65,15 +66,19 @@ def _single_thread() -> None:
 def _write_mel(track: Track, target: Path) -> None:
     y = decode.load(track.path, offset_s=track.start_s, duration_s=track.duration_s)
     values = mel.log_mel(y, spec=UNLIMITED).T.astype(np.float16)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, part = tempfile.mkstemp(dir=target.parent, suffix=".part")
+    part = ""
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, part = tempfile.mkstemp(dir=target.parent, suffix=".part")
         with os.fdopen(descriptor, "wb") as file:
             np.save(file, values)
         os.replace(part, target)
     except OSError as error:
-        Path(part).unlink(missing_ok=True)
-        raise DataError(f"{target.parent}: the mel cache cannot be written ({error.strerror}); free space") from None
+        if part:
+            Path(part).unlink(missing_ok=True)
+        raise DataError(
+            f"{target.parent}: the mel cache cannot be written ({error.strerror}); free space or name another --cache"
+        ) from None
 
 
 def build_cache(
@@ -91,6 +96,10 @@ def build_cache(
                 job.result()
             except SentioError as error:
                 failed[jobs[job].key] = str(error)
+            except BrokenProcessPool:
+                raise DataError(
+                    "a worker of the mel cache was killed (out of memory?); run again to continue"
+                ) from None
             if progress:
                 progress("mel", done, len(todo))
     return failed
@@ -109,7 +118,9 @@ def load_mel(track: Track, cache: Path) -> np.ndarray:
         return values
     except FileNotFoundError:
         raise DataError(f"{track.key}: not in the mel cache; build it first") from None
-    except (ValueError, EOFError, OSError) as error:
+    except OSError as error:
+        raise DataError(f"{path}: the cache file cannot be read ({error.strerror})") from None
+    except (ValueError, EOFError) as error:
         path.unlink(missing_ok=True)
         raise DataError(f"{path}: damaged cache file removed ({error}); run again to rebuild it") from None
 
@@ -157,7 +168,8 @@ def dataset(
     """
     import tensorflow as tf
 
-    mels = [load_mel(t, cache) for t in tracks]
+    # A mapped file holds a descriptor: open them one by one, not a corpus at a time.
+    lengths = [len(load_mel(t, cache)) for t in tracks]
     targets = np.stack([target(t) for t in tracks])
     counts = draws(tracks, repeats)
 
@@ -166,10 +178,10 @@ def dataset(
         while True:
             whole = np.floor(counts + rng.random(len(counts))).astype(int)
             for i in rng.permutation(np.repeat(np.arange(len(counts)), whole)):
-                yield i, rng.integers(max(1, len(mels[i]) - frames + 1))
+                yield i, rng.integers(max(1, lengths[i] - frames + 1))
 
     def read(i, start):
-        return crop(mels[i], start, frames), targets[i]
+        return crop(load_mel(tracks[i], cache), start, frames), targets[i]
 
     def load(i, start):
         x, y = tf.numpy_function(read, [i, start], [tf.float32, tf.float32])

@@ -43,6 +43,7 @@ def main(run: Path, sources: list[str]) -> None:
     started = time.time()
     cache = config.cache_root()
     tracks = pipeline.render_tracks([t for s in sources for t in corpora.read(s)], cache)
+    pipeline.build_cache(tracks, cache)
     with (run / "predictions.csv").open() as file:
         fold_of = {
             f"{r['corpus']}/{r['track_id']}": int(r["fold"]) for r in csv.DictReader(file) if r["split"] == "test"

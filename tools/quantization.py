@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -28,9 +29,11 @@ def main() -> None:
     waveform = golden_waveform()
     engines, rows = {}, []
     with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"  # export writes the card into the run; the run's own stays
+        shutil.copytree(arguments.run, run)
         for kind in QUANTIZATIONS:
             out = Path(folder) / f"{kind}.tflite"
-            card = export.export_run(arguments.run, out, sources=arguments.sources, quantization=kind)
+            card = export.export_run(run, out, sources=arguments.sources, quantization=kind)
             engines[kind] = Engine(out, threads=1)
             rows.append({"kind": kind, "bytes": out.stat().st_size, "parity": card.parity})
     best = dict.fromkeys(QUANTIZATIONS, 1e9)

@@ -20,9 +20,10 @@ from .fit import need
 )
 @click.option("--data", "sources", multiple=True, required=True, metavar="CORPUS:ROOT", help="The run's corpora.")
 @click.option("--name", help="Name in the card [default: from the run].")
+@click.option("--licence", help="Of the weights, for the card [default: what the corpora allow].")
 @click.option("--cache", type=click.Path(file_okay=False), help="Renderings and mels [default: $SENTIO_CACHE].")
 @click.option("--out", type=click.Path(dir_okay=False), required=True, metavar="FILE", help="The .tflite to write.")
-def export(run, quantize, sources, name, cache, out) -> None:
+def export(run, quantize, sources, name, licence, cache, out) -> None:
     """Write a run's model as .tflite, prove it equal to Keras on real windows, and put its card inside.
 
     Exit code 1 if the exported model differs from Keras by more than its tolerance.
@@ -36,6 +37,7 @@ def export(run, quantize, sources, name, cache, out) -> None:
         sources=sources,
         quantization=quantize,
         name=name,
+        licence=licence,
         cache=Path(cache) if cache else None,
     )
     parity = card.parity

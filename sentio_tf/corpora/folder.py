@@ -33,13 +33,15 @@ def read(root: Path) -> list[Track]:
             values["valence_sign"], values["arousal_sign"] = labels.signs(row, where=where)
         else:
             raise DataError(f"{where}: expected valence and arousal, or a quadrant, received neither; complete the row")
-        group = row.get("group") or row.get("artist") or row["path"]
+        # An artist is the same in every corpus; any other group is this folder's own.
+        own = row.get("group") or row["path"]
+        group = f"artist:{row['artist']}" if row.get("artist") and not row.get("group") else f"{name}:{own}"
         tracks.append(
             Track(
                 track_id=row.get("track_id") or row["path"],
                 corpus=f"folder-{name}",
                 path=root / row["path"],
-                group=f"{name}:{group}",
+                group=group,
                 split=row.get("split", ""),
                 start_s=labels.number(row, "start_s", 0, 1e6, where=where) if row.get("start_s") else 0.0,
                 duration_s=labels.number(row, "duration_s", 0.01, 1e6, where=where) if row.get("duration_s") else None,

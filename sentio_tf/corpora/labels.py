@@ -27,7 +27,7 @@ def rows(path: Path, required: set[str], *, corpus: str) -> Iterator[tuple[int, 
                     f"received {', '.join(sorted(names)) or 'no header'}; is this the right folder?"
                 )
             for number, row in enumerate(reader, start=2):
-                yield number, {(k or "").strip(): (v or "").strip() for k, v in row.items() if isinstance(v, str)}
+                yield number, {(k or "").strip(): (v or "").strip() for k, v in row.items() if not isinstance(v, list)}
     except FileNotFoundError:
         raise DataError(f"{path}: no such label file; name the folder of {corpus} that holds it") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -14,11 +14,13 @@ def summarize(rows: Sequence[Mapping[str, Any]], *, resamples: int = 1000) -> di
     """Per corpus: regression metrics for ratings, side and quadrant accuracy for signs.
 
     Each value is `{"value", "low", "high"}`, a 95 % interval over groups; for ratings also the RMSE
-    of the constant predictor, and how far predictions spread (`sd_ratio`, 1 = as the ratings).
+    of the constant predictor, and how far predictions spread (`sd_ratio`, 1 = as the ratings).  A
+    corpus with both kinds of labels has an entry for each, `NAME (rating)` and `NAME (sign)`.
     """
     out: dict[str, Any] = {}
-    for corpus in sorted({r["corpus"] for r in rows}):
-        part = [r for r in rows if r["corpus"] == corpus]
+    kinds = sorted({(r["corpus"], r["label"]) for r in rows})
+    for corpus, label in kinds:
+        part = [r for r in rows if (r["corpus"], r["label"]) == (corpus, label)]
         groups = [str(r["group"]) for r in part]
         reference = np.array([[float(r["valence"]), float(r["arousal"])] for r in part])
         estimated = np.array([[float(r["valence_hat"]), float(r["arousal_hat"])] for r in part])
@@ -43,7 +45,8 @@ def summarize(rows: Sequence[Mapping[str, Any]], *, resamples: int = 1000) -> di
                 values[name] = {"accuracy": measure(metrics.sign_accuracy, a, b)}
         if part[0]["label"] == "sign":
             values["quadrant"] = {"accuracy": measure(metrics.quadrant_accuracy, reference, estimated)}
-        out[corpus] = values
+        mixed = sum(name == corpus for name, _ in kinds) > 1
+        out[f"{corpus} ({label})" if mixed else corpus] = values
     return out
 
 

@@ -20,6 +20,7 @@ from ..errors import ModelError
 REPRESENTATIVE = 64
 PARITY = 96
 NON_COMMERCIAL = "CC BY-NC-SA 4.0"
+OWN = "not stated by the owner of the training music"
 
 
 def export_run(
@@ -29,7 +30,7 @@ def export_run(
     sources: Sequence[str],
     quantization: str = "dynamic",
     name: str | None = None,
-    licence: str = NON_COMMERCIAL,
+    licence: str | None = None,
     cache: Path | None = None,
 ) -> Card:
     """Write the run's final model to `out` and return its card.
@@ -50,7 +51,7 @@ def export_run(
     domain = np.load(run / "domain.npz")
     model = graph.waveform_model(network, domain=(domain["mean"], domain["std"]))
     tracks = _draw(sources, results["config"]["data"], REPRESENTATIVE + PARITY, cache or configuration.cache_root())
-    windows = [_window(t) for t in tracks]
+    tracks, windows = _windows(tracks)
     half = min(REPRESENTATIVE, len(tracks) // 2)
 
     content = quantize.quantize(graph.to_tflite(model), quantization, scope=network.name, representative=windows[:half])
@@ -58,19 +59,19 @@ def export_run(
     card = Card(
         name=name or run.name,
         version=__version__,
-        licence=licence,
+        licence=licence or default_licence(results["config"]["data"]),
         git_commit=git_commit(),
         description="Valence and arousal of music, trained on human ratings; see metrics for what it can do.",
         signature=SignatureContract(distance=graph.DISTANCE),
         training={
             "corpora": results["config"]["data"],
-            "terms": "weights for non-commercial research: the training corpora allow no more",
+            "terms": terms(results["config"]["data"]),
             "config": {k: v for k, v in results["config"].items() if k not in ("data", "split")},
             "split": metrics["split"],
             "protocol": metrics["protocol"],
         },
         metrics=metrics["corpora"],
-        uncertainty=_uncertainty(metrics["corpora"]),
+        uncertainty=_uncertainty(metrics["corpora"], metrics["protocol"]),
         domain={k: domain[k].item() for k in ("threshold", "quantile", "out_of_fold")},
         quantization=quantization,
         minimum_runtime=cards.minimum_runtime(content),
@@ -152,9 +153,37 @@ def _label(track) -> tuple[float, float]:
     return track.valence_sign, track.arousal_sign
 
 
-def _uncertainty(corpora: dict[str, Any]) -> dict[str, Any]:
+def default_licence(corpora: Sequence[str]) -> str:
+    """Of the weights: research corpora allow no more than CC BY-NC-SA; of a user's own music he decides."""
+    return OWN if set(corpora) == {"folder"} else NON_COMMERCIAL
+
+
+def terms(corpora: Sequence[str]) -> str:
+    """What the licence rests on, in words."""
+    if set(corpora) == {"folder"}:
+        return "as the owner of the training music decides"
+    return "weights for non-commercial research: the training corpora allow no more"
+
+
+def _windows(tracks):
+    """First window of each track; files that cannot be read were left out of the training, too."""
+    from ..errors import AudioError
+
+    kept, found = [], []
+    for track in tracks:
+        try:
+            found.append(_window(track))
+            kept.append(track)
+        except AudioError:
+            continue
+    if len(kept) < 4:
+        raise ModelError(f"expected 4 readable songs or more to compare with Keras, received {len(kept)}")
+    return kept, found
+
+
+def _uncertainty(corpora: dict[str, Any], protocol: str) -> dict[str, Any]:
     """Root mean square error per axis on the rated corpora, weighted by their number of songs."""
-    rated = [c for c in corpora.values() if c["label"] == "rating"]
+    rated = [c for c in corpora.values() if c["label"] == "rating" and "valence" in c]
     songs = sum(c["tracks"] for c in rated)
     if not songs:
         return {}
@@ -162,4 +191,4 @@ def _uncertainty(corpora: dict[str, Any]) -> dict[str, Any]:
         f"{axis}_std": round(float(np.sqrt(sum(c["tracks"] * c[axis]["rmse"]["value"] ** 2 for c in rated) / songs)), 4)
         for axis in ("valence", "arousal")
     }
-    return {**values, "kind": "root mean square error on rated songs that the model did not see", "songs": songs}
+    return {**values, "kind": f"root mean square error on rated songs, {protocol}", "songs": songs}

@@ -60,9 +60,13 @@ class TrackValidation(keras.callbacks.Callback):
             for variable, twin in zip(self.model.variables, self.twin.variables, strict=True):
                 if variable.path in averages:
                     twin.assign(averages[variable.path])
-        values = score(self.tracks, predict_tracks(self.twin, self.tracks, self.cache))
-        if not np.isfinite(values["val_ccc"]):
-            raise FloatingPointError(f"epoch {epoch + 1}: the model's output is NaN")
+        estimated = predict_tracks(self.twin, self.tracks, self.cache)
+        if not np.isfinite(estimated).all():  # diverged: stop, and keep what was best before
+            self.model.stop_training = True
+            if logs is not None:
+                logs["val_ccc"] = float("nan")
+            return
+        values = score(self.tracks, estimated)
         if logs is not None:
             logs.update(values)
         if values["val_ccc"] > self.best:

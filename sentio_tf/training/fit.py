@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
+import os
 import platform
 import shutil
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -63,6 +66,10 @@ def fit(
     if config.model not in MODELS:
         raise ConfigError(f"model: expected one of {', '.join(MODELS)}, received {config.model!r}")
     tracks = [track for source in sources for track in corpora.read(source)]
+    keys = [t.key for t in tracks]
+    if len(set(keys)) < len(keys):
+        twice = next(k for k in keys if keys.count(k) > 1)
+        raise DataError(f"expected every track in one corpus only, received {twice} twice; rename one of the folders")
     if not tracks:
         raise ConfigError("expected one corpus or more, received none; add --data CORPUS:ROOT")
     tracks = pipeline.render_tracks(tracks, cache, progress=progress)
@@ -75,13 +82,23 @@ def fit(
         raise DataError(f"expected {max(config.folds, 2)} groups or more, received {len({t.group for t in tracks})}")
 
     folds = group_folds(tracks, config.folds, seed=config.seed) if config.folds else np.zeros(len(tracks), int)
-    claim(out, config, sources, split_hash(tracks, folds))
+    names = {t.corpus for t in tracks}
+    if unknown := sorted(set(config.repeats) - names):
+        raise ConfigError(f"repeats: expected corpora among {', '.join(sorted(names))}, received {unknown[0]!r}")
+    claim(out, config, sources, tracks, split_hash(tracks, folds), cache)
     parts: list[tuple[str, list[int], list[int]]] = []  # name, training, test
     for k in range(config.folds):
         parts.append((str(k), np.flatnonzero(folds != k).tolist(), np.flatnonzero(folds == k).tolist()))
     parts.append((FINAL, list(range(len(tracks))), []))
-    if unknown := sorted(set(only) - {name for name, _, _ in parts}):
-        raise ConfigError(f"expected parts among {', '.join(p[0] for p in parts)}, received {unknown[0]!r}")
+    if strange := sorted(set(only) - {name for name, _, _ in parts}):
+        raise ConfigError(f"expected parts among {', '.join(p[0] for p in parts)}, received {strange[0]!r}")
+    for name, train, _ in parts:
+        held = divided(tracks, train, config)[1]
+        if max(Counter(t.corpus for t in held).values(), default=0) < 2:
+            raise DataError(
+                f"fold {name}: expected two validation tracks of a corpus or more, received {len(held)} in all; "
+                "bring more songs or raise validation"
+            )
 
     for name, train, test in parts:
         if (out / f"fold-{name}" / "done.json").exists() or (only and name not in only):
@@ -115,13 +132,13 @@ def fit(
         "seed": config.seed,
         "corpora": summarize(kept),
     }
-    write_json(out / "metrics.json", results)
     for name in ("model.keras", "history.csv"):
         shutil.copyfile(out / f"fold-{FINAL}" / name, out / name)
     domain = fit_domain(tracks, cache)
     distances = np.concatenate(domain_distances) if domain_distances else domain.distances(tracks, cache)
     domain.save(out / "domain.npz", **calibrate(distances, out_of_fold=bool(domain_distances)))
     write_json(out / "environment.json", environment(out, [name for name, _, _ in parts]))
+    write_json(out / "metrics.json", results)  # last: it says that the run is complete
     return results
 
 
@@ -251,17 +268,28 @@ def prediction_row(track: Track, fold: str, split: str, estimated: np.ndarray) -
     }
 
 
-def claim(out: Path, config: FitConfig, sources: Sequence[str], split: str) -> None:
+def claim(
+    out: Path, config: FitConfig, sources: Sequence[str], tracks: Sequence[Track], split: str, cache: Path
+) -> None:
     """Make `out` this experiment's directory, or continue it.
 
-    Raises: ConfigError if it holds another experiment.
+    Raises: ConfigError if it holds another experiment: configuration, split, labels or audio.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    text = configuration.dump(config) + f"data: {[s.partition(':')[0] for s in sources]}\nsplit: {split}\n"
+    lines = sorted(f"{t.key},{pipeline.target(t).tolist()},{pipeline.cached_path(t, cache).name}" for t in tracks)
+    labels = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    corpora_read = [s.partition(":")[0] for s in sources]
+    text = configuration.dump(config) + f"data: {corpora_read}\nsplit: {split}\nlabels_and_audio: {labels}\n"
     file = out / "config.yaml"
-    if file.exists() and file.read_text(encoding="utf-8") != text:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not file.exists():
+            part = out / f"config.{os.getpid()}.part"
+            part.write_text(text, encoding="utf-8")
+            os.replace(part, file)  # never half a file where another process looks
+    except OSError as error:
+        raise ConfigError(f"{out}: the run directory cannot be written ({error.strerror}); choose another") from None
+    if file.read_text(encoding="utf-8") != text:
         raise ConfigError(f"{out}: holds a run with another configuration or other data; choose another --out")
-    file.write_text(text, encoding="utf-8")
 
 
 def environment(out: Path, parts: Sequence[str]) -> dict[str, Any]:
@@ -286,11 +314,19 @@ def environment(out: Path, parts: Sequence[str]) -> dict[str, Any]:
 
 
 def git_commit() -> str:
-    """Commit of the source tree, `-dirty` if changed; empty outside a checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    folder = Path(__file__).parent
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    return done.stdout.strip() if done.returncode == 0 else ""
+    """Commit of this project's checkout, `-dirty` if changed; empty outside one or without git."""
+    root = Path(__file__).resolve().parents[2]
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel") or "/nowhere").resolve() != root:
+            return ""
+        return git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    except OSError:
+        return ""
 
 
 # Of the code that this process runs, not of what the files become while it trains.
