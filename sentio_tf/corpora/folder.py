@@ -25,6 +25,8 @@ def read(root: Path) -> list[Track]:
     tracks: list[Track] = []
     for line, row in labels.rows(file, {"path"}, corpus="a folder corpus"):
         where = f"{file}:{line}"
+        if not row["path"]:
+            raise DataError(f"{where}: expected the path of an audio file, received none; complete the row")
         values: dict = {}
         if row.get("valence") and row.get("arousal"):
             for axis in ("valence", "arousal"):
