@@ -42,7 +42,7 @@ def export_run(
         builtins, or the exported model deviates from Keras by more than `parity.TOLERANCE`.
     """
     from ..runtime.engine import Engine
-    from ..training.fit import git_commit, load_model
+    from ..training.fit import COMMIT, load_model
     from . import card as cards
     from . import golden, graph, parity, quantize
 
@@ -60,7 +60,7 @@ def export_run(
         name=name or run.name,
         version=__version__,
         licence=licence or default_licence(results["config"]["data"]),
-        git_commit=git_commit(),
+        git_commit=COMMIT,
         description="Valence and arousal of music, trained on human ratings; see metrics for what it can do.",
         signature=SignatureContract(distance=graph.DISTANCE),
         training={
