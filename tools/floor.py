@@ -22,7 +22,7 @@ from sentio_tf import config, corpora, pipeline
 from sentio_tf.contract import N_FRAMES
 from sentio_tf.corpora.track import Track
 from sentio_tf.evaluation.summary import lines, summarize
-from sentio_tf.training.fit import git_commit, prediction_row
+from sentio_tf.training.fit import COMMIT, prediction_row
 
 ROOT = Path(__file__).parents[1]
 SIGN_VALUE = 0.4  # a sign as a number; an SVR needs one
@@ -68,7 +68,7 @@ def main(run: Path, sources: list[str]) -> None:
             "experiment": f"svr-{name}",
             "title": "SVR on band statistics, " + ("each corpus alone" if name == "own" else "all corpora together"),
             "command": "python tools/floor.py RUN " + " ".join(f"{s.partition(':')[0]}:ROOT" for s in sources),
-            "commit": git_commit(),
+            "commit": COMMIT,
             "protocol": "out-of-fold, grouped",
             "scale": "[-1, 1]",
             "split": json.loads((run / "metrics.json").read_text())["split"],

@@ -146,39 +146,46 @@ def _print_table(answers: list[Answer], timeline: bool) -> None:
         else Console(emoji=False, width=max(100, *(len(_name(a)) + 90 for a in answers)))
     )
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    table.add_column("song" if not timeline else "song / window", overflow="fold")
+    songs = [a for a in answers if not isinstance(a, tuple)]
+    strange = any(a.in_domain is False for a in songs)
+    # The numbers stay whole: the name takes what they leave.
+    room = max(12, console.width - (68 if strange else 59))
+    table.add_column("song / window" if timeline else "song", no_wrap=True, overflow="ellipsis", max_width=room)
     for column in ("valence", "arousal"):
-        table.add_column(column, justify="right")
-    table.add_column("quadrant")
-    table.add_column("mood")
-    table.add_column("length", justify="right")
-    table.add_column("in domain")
-    for answer in answers:
-        if isinstance(answer, tuple):
-            continue
-        known = {True: "yes", False: "no", None: "-"}[answer.in_domain]
-        table.add_row(
+        table.add_column(column, justify="right", no_wrap=True, min_width=12)
+    table.add_column("quadrant, mood", no_wrap=True, min_width=14)
+    table.add_column("length", justify="right", no_wrap=True, min_width=7)
+    if strange:
+        table.add_column("domain", no_wrap=True, min_width=6)
+    for answer in songs:
+        row = [
             _name(answer),
             _with_std(answer.valence, answer.valence_std),
             _with_std(answer.arousal, answer.arousal_std),
-            answer.quadrant,
-            answer.mood,
+            f"{answer.quadrant} {answer.mood}",
             clock(answer.duration_s),
-            known,
-        )
+        ]
+        if strange:
+            row.append({True: "in", False: "out", None: "-"}[answer.in_domain])
+        table.add_row(*row)
         if timeline:
             from ..runtime.mood import mood, quadrant
 
             for s in answer.timeline:
                 v, a = s.valence, s.arousal
                 span = f"  {clock(s.start_s)} - {clock(s.end_s)}"
-                table.add_row(span, f"{v:+.2f}", f"{a:+.2f}", quadrant(v, a), mood(v, a), "", "", style="dim")
+                cells = [span, _signed(v), _signed(a), f"{quadrant(v, a)} {mood(v, a)}", ""]
+                table.add_row(*cells, *[""] * strange, style="dim")
     if table.row_count:
         console.print(table)
 
 
 def _with_std(value: float, std: float | None) -> str:
-    return f"{value:+.2f}" if std is None else f"{value:+.2f} ± {std:.2f}"
+    return _signed(value) if std is None else f"{_signed(value)} ± {std:.2f}"
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 2) + 0.0:+.2f}"  # + 0.0 turns -0.0 into 0.0
 
 
 def _name(answer: Answer) -> str:

@@ -85,6 +85,44 @@ def test_table(tune):
     assert "\x1b" not in done.stdout, "no colours in a pipe"
 
 
+def test_table_fits_a_terminal_of_80_columns(tune, tmp_path):
+    """In a real terminal: a line a song, long names shortened, numbers whole, the bar gone."""
+    import fcntl
+    import os
+    import re
+    import shutil
+    import struct
+    import termios
+
+    long = tmp_path / ("a very long name of a song " * 4 + ".mp3")
+    shutil.copy(tune, long)
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+    program = Path(sys.executable).with_name("sentio-tf")
+    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "TERM")} | {"TERM": "xterm"}
+    child = subprocess.Popen([program, "predict", tune, long], stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    said = b""
+    while True:
+        try:
+            part = os.read(ours, 65_536)
+        except OSError:  # Linux says so when the other side closes
+            break
+        if not part:
+            break
+        said += part
+    os.close(ours)
+    assert child.wait() == 0
+    assert "Listening" in said.decode()
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said.decode()).replace("\r", "\n").splitlines()
+    rows = [r for r in shown if "±" in r]
+    assert len(rows) == 2
+    for row in rows:
+        assert len(row) <= 80
+        assert re.search(r"[+-]\d\.\d\d ± \d\.\d\d +[+-]\d\.\d\d ± \d\.\d\d +Q\d [a-z]+ +0:47", row), row
+    assert "…" in rows[1]
+
+
 def test_csv(tune, bad):
     done = call("predict", tune, bad / "empty.wav", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
