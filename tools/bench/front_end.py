@@ -12,7 +12,6 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import argparse
-import json
 import time
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import keras
 import librosa
 import numpy as np
 import tensorflow as tf
+from report import publish
 
 from sentio_tf.audio import decode
 from sentio_tf.audio.mel import log_mel
@@ -85,20 +85,14 @@ def main() -> None:
         [name, f"{1000 * t:.1f} ms", f"{best['librosa'] / t:.2f}", f"{np.abs(ways[name](y) - expected).max():.1e} dB"]
         for name, t in best.items()
     ]
-    for row in rows:
-        print(" | ".join(row))
-    if arguments.json:
-        result = {
-            "kind": "notes",
-            "experiment": "bench-front-end",
-            "title": "The front end",
-            "command": "python tools/bench/front_end.py ROOT/emomusic/clips_45seconds/2.mp3 "
-            "--json results/bench-front-end.json",
-            "note": f"Log-mel of 30 s of real music on one core, best of {REPEAT}. Goal: twice as fast as librosa.",
-            "head": ["way", "time", "times as fast as librosa", "largest difference from librosa"],
-            "table": rows,
-        }
-        arguments.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    publish(
+        arguments.json,
+        script="front_end",
+        title="The front end",
+        note=f"Log-mel of 30 s of real music on one core, best of {REPEAT}. Goal: twice as fast as librosa.",
+        head=["way", "time", "times as fast as librosa", "largest difference from librosa"],
+        rows=rows,
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ Each command runs in a process of its own, best of `--repeat`; peak memory is th
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from report import publish
 
 BIN = Path(sys.executable).parent
 
@@ -109,20 +109,14 @@ def main() -> None:
         f"{memory_long[1] / memory_short[1]:.2f} of the memory for {arguments.hours / 6:g} h",
         "400 MB, ratio 1",
     )
-    for line in rows:
-        print(" | ".join(line))
-    if arguments.json:
-        result = {
-            "kind": "notes",
-            "experiment": "bench-predict",
-            "title": "Speed and memory of a prediction",
-            "command": "python tools/bench/predict.py ROOT/emomusic/clips_45seconds/2.mp3 "
-            "--json results/bench-predict.json",
-            "note": f"Best of {arguments.repeat} runs, {os.cpu_count()} cores; a real mp3 of 45 s, 44.1 kHz stereo.",
-            "head": ["what", "measured", "ratio in the same run", "goal"],
-            "table": rows,
-        }
-        arguments.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    publish(
+        arguments.json,
+        script="predict",
+        title="Speed and memory of a prediction",
+        note=f"Best of {arguments.repeat} runs, {os.cpu_count()} cores; a real mp3 of 45 s, 44.1 kHz stereo.",
+        head=["what", "measured", "ratio in the same run", "goal"],
+        rows=rows,
+    )
 
 
 if __name__ == "__main__":
