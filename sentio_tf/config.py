@@ -29,12 +29,16 @@ class FitConfig:
     architecture: dict[str, Any] = field(default_factory=dict)  # arguments of the model's build()
     normalization: str = "dataset"  # or "clip"
     seed: int = 0
+    labels: str = ""  # version of the labels where a corpus has several (deam: corrected or official)
     folds: int = 0  # grouped cross-validation before the final training; 0 for none
+    grid: int = 5  # folds are stratified on grid x grid cells of the valence-arousal plane
     validation: float = 0.1  # share of the training tracks, by group
     epochs: int = 30
     batch_size: int = 32
     crop_s: float = 30.0  # length of a training example [s]
     repeats: dict[str, float] = field(default_factory=dict)  # corpus -> times a track is drawn an epoch
+    augment: dict[str, Any] = field(default_factory=dict)  # fields of audio.augment.Augment
+    cache_bits: int = 16  # of the mel cache: 16 or 8
     learning_rate: float = 1e-3
     warmup: float = 0.1  # share of the steps
     weight_decay: float = 0.05
@@ -47,6 +51,8 @@ class FitConfig:
         checks = {
             "normalization": self.normalization in ("dataset", "clip"),
             "folds": self.folds == 0 or self.folds >= 2,
+            "grid": 1 <= self.grid <= 20,
+            "cache_bits": self.cache_bits in (8, 16),
             "validation": 0 < self.validation <= 0.5,
             "epochs": self.epochs >= 1,
             "batch_size": self.batch_size >= 2,

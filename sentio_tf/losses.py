@@ -1,7 +1,7 @@
 """Losses on `(batch, 2)` = [valence, arousal] for corpora that are rated and corpora that know signs only.
 
 Targets are `(batch, 3)` = [valence, arousal, rated]: with rated 1 the first two are ratings in
-[-1, 1], with rated 0 they are signs (-1 or +1).
+[-1, 1], with rated 0 they are signs: -1 or +1, or between them where mixup blended two.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ def ccc_loss(reference, estimated, weight):
 class EmotionLoss(keras.losses.Loss):
     """CCC and squared error on rated rows, logistic loss on the sign of the others.
 
-    L = share * [(1 - ccc) + mse_weight * mse] + (1 - share) * mean softplus(-sign * y / SIGN_SCALE),
-    where share is the rated part of the batch, and both terms are means over the two axes.
+    L = share * [(1 - ccc) + mse_weight * mse] + (1 - share) * logistic, where share is the rated part of
+    the batch and both terms are means over the two axes.  With z = y / SIGN_SCALE and p = (1 + sign) / 2,
+    logistic = p softplus(-z) + (1 - p) softplus(z), which is softplus(-sign * z) for whole signs and the
+    cross-entropy of a blend otherwise.
 
     Args:
         mse_weight: weight of the squared error, which keeps small batches of rated rows stable.
@@ -48,7 +50,8 @@ class EmotionLoss(keras.losses.Loss):
         target, rated = y_true[:, :2], y_true[:, 2:]
         error = ops.square(target - y_pred)
         mse = ops.sum(rated * error) / ops.maximum(2 * ops.sum(rated), 1.0)
-        logistic = ops.softplus(-target * y_pred / SIGN_SCALE)
+        z = y_pred / SIGN_SCALE
+        logistic = ops.softplus(-z) + (1 - target) / 2 * z
         sign = ops.sum((1 - rated) * logistic) / ops.maximum(2 * ops.sum(1 - rated), 1.0)
         share = ops.mean(rated)
         rating = ops.mean(ccc_loss(target, y_pred, rated)) + self.mse_weight * mse

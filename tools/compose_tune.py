@@ -8,9 +8,12 @@ Everything is additive synthesis from the score below; no sample, no sound of an
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import numpy as np
 import soundfile
+
+from sentio_tf.corpora import demo
 
 RATE = 44_100
 RNG = np.random.default_rng(17)
@@ -36,58 +39,16 @@ LIVELY_LEAD = [
 ]
 
 
-def hertz(note: float) -> float:
-    return 440 * 2 ** ((note - 69) / 12)
-
-
-def tone(note: float, seconds: float, *, partials, decay: float, attack: float = 0.004) -> np.ndarray:
-    """Sum of partials `(ratio, amplitude)`, the higher ones dying sooner."""
-    t = np.arange(int(seconds * RATE)) / RATE
-    out = np.zeros_like(t)
-    for ratio, amplitude in partials:
-        if hertz(note) * ratio < 12_000:
-            out += amplitude * np.exp(-decay * ratio**0.6 * t) * np.sin(2 * np.pi * hertz(note) * ratio * t)
-    out *= np.minimum(1, t / attack) * np.minimum(1, (seconds - t) / 0.03)
-    return out
-
+tone = partial(demo.tone, rate=RATE)
+kick = partial(demo.kick, rate=RATE)
+noise = partial(demo.noise, rng=RNG, rate=RATE)
+Track = partial(demo.Line, rate=RATE)
+reverberate = partial(demo.reverberate, rng=RNG, rate=RATE)
 
 PIANO = [(k * (1 + 3e-4 * k * k) ** 0.5, 1 / k**1.5) for k in range(1, 13)]
 BASS = [(k, 1 / k**1.2) for k in range(1, 7)]
 LEAD = [(k, (1 / k) * (0.3 if k % 2 == 0 else 1)) for k in range(1, 14)]
 PAD = [(k + d, 0.5 / k**1.7) for k in range(1, 7) for d in (-0.003, 0.003)]
-
-
-def kick() -> np.ndarray:
-    t = np.arange(int(0.28 * RATE)) / RATE
-    return np.sin(2 * np.pi * (48 * t + 9 * (1 - np.exp(-t * 34)))) * np.exp(-t * 13)
-
-
-def noise(seconds: float, decay: float) -> np.ndarray:
-    t = np.arange(int(seconds * RATE)) / RATE
-    white = RNG.standard_normal(len(t))
-    return np.diff(white, prepend=0) * np.exp(-t * decay)
-
-
-class Track:
-    """A mono line that notes are added to."""
-
-    def __init__(self, seconds: float):
-        self.samples = np.zeros(int(seconds * RATE))
-
-    def add(self, at_s: float, sound: np.ndarray, gain: float) -> None:
-        start = int(at_s * RATE)
-        sound = sound[: max(0, len(self.samples) - start)]
-        self.samples[start : start + len(sound)] += gain * sound
-
-
-def reverberate(dry: np.ndarray, *, seconds: float, share: float) -> np.ndarray:
-    """Convolution with decaying noise, a plain room."""
-    t = np.arange(int(seconds * RATE)) / RATE
-    room = RNG.standard_normal(len(t)) * np.exp(-5 * t / seconds) * np.minimum(1, t / 0.02)
-    room /= np.sqrt(np.sum(room**2))
-    size = 1 << (len(dry) + len(room)).bit_length()
-    wet = np.fft.irfft(np.fft.rfft(dry, size) * np.fft.rfft(room, size), size)[: len(dry)]
-    return (1 - share) * dry + share * wet
 
 
 def quiet_half() -> np.ndarray:

@@ -29,9 +29,9 @@ SIGN_VALUE = 0.4  # a sign as a number; an SVR needs one
 GAMMA = 1 / 768
 
 
-def statistics(track: Track, cache: Path) -> np.ndarray:
+def statistics(track: Track, cache: pipeline.Cache) -> np.ndarray:
     """Mean, sd and mean absolute step of each band, averaged over the windows, `(384,)`."""
-    values = pipeline.load_mel(track, cache)
+    values = cache.read(track)
     parts = []
     for start in pipeline.window_starts(len(values)):
         x = pipeline.crop(values, start, N_FRAMES)[:, :, 0]
@@ -41,9 +41,10 @@ def statistics(track: Track, cache: Path) -> np.ndarray:
 
 def main(run: Path, sources: list[str]) -> None:
     started = time.time()
-    cache = config.cache_root()
-    tracks = pipeline.render_tracks([t for s in sources for t in corpora.read(s)], cache)
-    pipeline.build_cache(tracks, cache)
+    root = config.cache_root()
+    tracks = pipeline.render_tracks([t for s in sources for t in corpora.read(s)], root)
+    cache = pipeline.open_cache(pipeline.Spec(root))
+    cache.build(tracks)
     with (run / "predictions.csv").open() as file:
         fold_of = {
             f"{r['corpus']}/{r['track_id']}": int(r["fold"]) for r in csv.DictReader(file) if r["split"] == "test"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -58,12 +59,31 @@ def hann(n_fft: int) -> np.ndarray:
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
 
 
-def log_mel(y: np.ndarray, *, spec: MelSpec = MEL, chunk: int = 64) -> np.ndarray:
+@lru_cache
+def _banded(spec: MelSpec) -> tuple[tuple[int, int, int, int, np.ndarray], ...]:
+    """The filter bank in groups of bands, `(first bin, last bin, first band, last band, weights)`.
+
+    A group's filters use few of the bins; leaving out the zeros saves five sixths of the product.
+    """
+    _, _, weights = filterbank(spec)
+    groups = []
+    for start in range(0, spec.n_mels, 16):
+        part = weights[:, start : start + 16]
+        used = np.flatnonzero(part.any(axis=1))
+        low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
+        groups.append((low, high, start, start + part.shape[1], np.ascontiguousarray(part[low:high])))
+    return tuple(groups)
+
+
+def log_mel(
+    y: np.ndarray, *, spec: MelSpec = MEL, chunk: int = 64, rfft: Callable[[np.ndarray], np.ndarray] = np.fft.rfft
+) -> np.ndarray:
     """Waveform to log-mel in dB.
 
     Args:
         y: float32 `(samples,)` in [-1, 1] at `spec.sample_rate`.
         chunk: frames transformed at once; 64 stay in the cache of one core.
+        rfft: real FFT of the rows; SciPy's is faster where it is at hand.
 
     Returns: float32 `(n_mels, frames)` in dB, `frames = 1 + samples // hop_length`, equal to
     `librosa.power_to_db(librosa.feature.melspectrogram(...))` within 1e-3 dB.
@@ -71,10 +91,13 @@ def log_mel(y: np.ndarray, *, spec: MelSpec = MEL, chunk: int = 64) -> np.ndarra
     y = np.pad(np.asarray(y, np.float32), spec.n_fft // 2)
     frames = np.lib.stride_tricks.sliding_window_view(y, spec.n_fft)[:: spec.hop_length]
     window = hann(spec.n_fft)
-    first, last, weights = filterbank(spec)
+    first, last, _ = filterbank(spec)
     power = np.empty((len(frames), spec.n_mels), np.float32)
     for i in range(0, len(frames), chunk):
-        spectrum = np.fft.rfft(frames[i : i + chunk] * window)[:, first:last]
-        power[i : i + chunk] = (spectrum.real**2 + spectrum.imag**2) @ weights
+        spectrum = rfft(frames[i : i + chunk] * window)[:, first:last]
+        energy = spectrum.real**2
+        energy += spectrum.imag**2
+        for low, high, start, stop, weights in _banded(spec):
+            power[i : i + chunk, start:stop] = energy[:, low:high] @ weights
     db = 10 * np.log10(np.maximum(power, spec.amin))
     return np.maximum(db, db.max() - spec.top_db).T

@@ -36,13 +36,16 @@ def need(extra: str, *modules: str) -> None:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Overrides a field, e.g. epochs=5.")
 @click.option("--out", type=click.Path(file_okay=False), help="Run directory [default: runs/MODEL].")
 @click.option("--cache", type=click.Path(file_okay=False), help="Renderings and mels [default: $SENTIO_CACHE].")
+@click.option("--split", type=click.Path(dir_okay=False), help="Folds from a file of: sentio-tf data split.")
+@click.option("--skip-missing", is_flag=True, help="Leave out labelled tracks whose file is missing.")
 @click.option("--only", multiple=True, metavar="PART", help="Train only fold 0, 1, ... or final; may be repeated.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def fit(model, sources, config_file, overrides, out, cache, only, form) -> None:
+def fit(model, sources, config_file, overrides, out, cache, split, skip_missing, only, form) -> None:
     """Train MODEL on labelled corpora and write a run directory.
 
-    CORPUS is panda4q, musifeast17, emopia, vgmidi, or folder for your own (labels.csv beside the
-    audio).  An interrupted run continues when the command is given again.
+    CORPUS is deam, emomusic, pmemo, panda4q, musifeast17, emopia, vgmidi, jamendo, or folder for your
+    own (labels.csv beside the audio); `sentio-tf data show` tells about each.  An interrupted run
+    continues when the command is given again.
     """
     need("train", "tensorflow", "keras", "sklearn", "scipy")
     import json
@@ -56,6 +59,8 @@ def fit(model, sources, config_file, overrides, out, cache, only, form) -> None:
         sources,
         Path(out or f"runs/{model}"),
         cache=Path(cache) if cache else None,
+        split=Path(split) if split else None,
+        skip_missing=skip_missing,
         only=only,
         report=lambda text: click.echo(text, err=True),
         progress=_progress(),

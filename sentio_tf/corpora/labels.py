@@ -3,35 +3,122 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from ..errors import DataError
+from .track import Track
 
 # Quadrant -> (valence sign, arousal sign), Russell's numbering used by Panda 4Q and EMOPIA.
 QUADRANT_SIGNS = {"Q1": (1, 1), "Q2": (-1, 1), "Q3": (-1, -1), "Q4": (1, -1)}
 
 
-def rows(path: Path, required: set[str], *, corpus: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and row of a CSV file that has the `required` columns.
+_problems: ContextVar[list[str] | None] = ContextVar("problems", default=None)
+
+
+@contextmanager
+def tolerated() -> Iterator[list[str]]:
+    """Inside, a row that cannot be used is collected in the list and left out, instead of raised."""
+    problems: list[str] = []
+    token = _problems.set(problems)
+    try:
+        yield problems
+    finally:
+        _problems.reset(token)
+
+
+def tracks(
+    path: Path, required: Iterable[str], build: Callable[[dict[str, str], str], Track], *, corpus: str
+) -> list[Track]:
+    """`build(row, where)` of every row of a label file; `where` is `FILE:LINE`.
+
+    Raises: DataError of `rows`; that of the first bad row, unless inside `tolerated`.
+    """
+    found = []
+    for line, row in rows(path, set(required), corpus=corpus):
+        try:
+            found.append(build(row, f"{path}:{line}"))
+        except DataError as error:
+            if (problems := _problems.get()) is None:
+                raise
+            problems.append(str(error))
+    return found
+
+
+def first(root: Path, *candidates: str) -> Path:
+    """The first of `candidates` that exists below `root`, else the first of all."""
+    return next((root / c for c in candidates if (root / c).exists()), root / candidates[0])
+
+
+def home(root: Path, file: str) -> Path:
+    """The folder that has `file`: `root`, or a folder in it, as archives unpack; `root` if none has."""
+    if (root / file).exists():
+        return root
+    inner = sorted(f for f in root.iterdir() if f.is_dir() and (f / file).exists()) if root.is_dir() else []
+    return inner[0] if inner else root
+
+
+def rows(
+    path: Path, required: set[str], *, corpus: str, errors: str = "strict"
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and row of a table that has the `required` columns.
+
+    Names and values lose blanks and tabs around them, which the originals have in and beside quotes.
+
+    `errors` is that of `open`: "replace" where a file of names has bytes that are no UTF-8.
+    A Parquet file is read by its suffix; its rows are counted from 1.
 
     Raises: DataError if the file is missing, not text, or another corpus' (columns missing).
     """
+    if path.suffix == ".parquet":
+        yield from _parquet_rows(path, required, corpus)
+        return
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8-sig", errors=errors, newline="") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
             names = {(name or "").strip() for name in reader.fieldnames or ()}
-            if missing := sorted(required - names):
-                raise DataError(
-                    f"{path}: expected the label file of {corpus} with columns {', '.join(missing)}, "
-                    f"received {', '.join(sorted(names)) or 'no header'}; is this the right folder?"
-                )
-            for number, row in enumerate(reader, start=2):
-                yield number, {(k or "").strip(): (v or "").strip() for k, v in row.items() if not isinstance(v, list)}
+            _check_columns(path, required, names, corpus)
+            for row in reader:
+                values = {(k or "").strip(): (v or "").strip() for k, v in row.items() if not isinstance(v, list)}
+                yield reader.line_num, values
     except FileNotFoundError:
         raise DataError(f"{path}: no such label file; name the folder of {corpus} that holds it") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: expected a CSV file in UTF-8, received one that does not read ({error})") from None
+
+
+def _check_columns(path: Path, required: set[str], names: set[str], corpus: str) -> None:
+    if missing := sorted(required - names):
+        shown = ", ".join(sorted(names)[:12]) + (", ..." if len(names) > 12 else "")
+        raise DataError(
+            f"{path}: expected the label file of {corpus} with columns {', '.join(missing)}, "
+            f"received {shown.strip(', ') or 'no header'}; is this the right folder?"
+        )
+
+
+def _parquet_rows(path: Path, required: set[str], corpus: str) -> Iterator[tuple[int, dict[str, str]]]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise DataError(f"{path}: reading Parquet needs pyarrow; install sentio-tf[train] or write a CSV") from None
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path}: expected a Parquet file, received one that does not read ({reason})") from None
+    _check_columns(path, required, set(table.column_names), corpus)
+    for number, row in enumerate(table.to_pylist(), start=1):
+        # A missing number is null or NaN, as pandas writes it.
+        yield number, {k: "" if v is None or v != v else str(v).strip() for k, v in row.items()}
+
+
+def artist(name: str) -> str:
+    """Group of an artist's name: blanks and case do not make another artist."""
+    return "artist:" + re.sub(r"\s+", " ", name).strip().casefold()
 
 
 def number(row: dict[str, str], column: str, low: float, high: float, *, where: str) -> float:
@@ -53,12 +140,11 @@ def rescale(value: float, low: float, high: float) -> float:
     return (2 * value - low - high) / (high - low)
 
 
-def signs(row: dict[str, str], *, where: str) -> tuple[int, int]:
-    """(valence sign, arousal sign) of a row's `quadrant`.
+def signs(quadrant: str, *, where: str) -> tuple[int, int]:
+    """(valence sign, arousal sign) of a quadrant.
 
-    Raises: DataError if the quadrant is none of Q1..Q4.
+    Raises: DataError if it is none of Q1..Q4.
     """
-    quadrant = row["quadrant"].upper()
-    if quadrant not in QUADRANT_SIGNS:
-        raise DataError(f"{where}: expected quadrant Q1, Q2, Q3 or Q4, received {row['quadrant']!r}; correct the row")
-    return QUADRANT_SIGNS[quadrant]
+    if quadrant.upper() not in QUADRANT_SIGNS:
+        raise DataError(f"{where}: expected quadrant Q1, Q2, Q3 or Q4, received {quadrant!r}; correct the row")
+    return QUADRANT_SIGNS[quadrant.upper()]

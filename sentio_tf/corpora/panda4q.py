@@ -1,30 +1,49 @@
-"""4Q Audio Emotion Dataset: clips of 30 s of popular music with a quadrant each."""
+"""4Q Audio Emotion Dataset: clips of 30 s of popular music with a quadrant each.
+
+Read from the authors' archive (`Q1/` to `Q4/` of mp3 and two tables), or from a table `labels.csv`
+with `audio/` in opus, whose artists are hashed.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from . import labels
-from .track import Corpus, Track
+from .track import Corpus, Download, Track
+
+ANNOTATIONS = "panda_dataset_taffc_annotations.csv"
+METADATA = "panda_dataset_taffc_metadata.csv"
 
 
 def read(root: Path) -> list[Track]:
     """Tracks with signs only: the quadrant comes from expert mood tags, not from listeners' ratings."""
-    file = root / "labels.csv"
-    tracks = []
-    for line, row in labels.rows(file, {"track_id", "artist_group", "quadrant"}, corpus="Panda 4Q"):
-        valence, arousal = labels.signs(row, where=f"{file}:{line}")
-        tracks.append(
-            Track(
-                track_id=row["track_id"],
-                corpus="panda4q",
-                path=root / "audio" / f"{row['track_id']}.opus",
-                group=f"artist:{row['artist_group']}",
-                valence_sign=valence,
-                arousal_sign=arousal,
-            )
-        )
-    return tracks
+    if not (root / "labels.csv").exists():
+        return _read_archive(labels.home(root, ANNOTATIONS))
+
+    def build(row: dict[str, str], where: str) -> Track:
+        path = root / "audio" / f"{row['track_id']}.opus"
+        return _track(row["track_id"], path, f"artist:{row['artist_group']}", row["quadrant"], where)
+
+    return labels.tracks(root / "labels.csv", ["track_id", "artist_group", "quadrant"], build, corpus="Panda 4Q")
+
+
+def _read_archive(root: Path) -> list[Track]:
+    artists = {}
+    if (root / METADATA).exists():
+        about = labels.rows(root / METADATA, {"Song", "Artist"}, corpus="Panda 4Q, metadata")
+        artists = {row["Song"]: row["Artist"] for _, row in about}
+
+    def build(row: dict[str, str], where: str) -> Track:
+        song, quadrant = row["Song"], row["Quadrant"]
+        group = labels.artist(artists[song]) if artists.get(song) else f"panda4q:{song}"
+        return _track(song, root / quadrant / f"{song}.mp3", group, quadrant, where)
+
+    return labels.tracks(root / ANNOTATIONS, ["Song", "Quadrant"], build, corpus="Panda 4Q")
+
+
+def _track(name: str, path: Path, group: str, quadrant: str, where: str) -> Track:
+    valence, arousal = labels.signs(quadrant, where=where)
+    return Track(track_id=name, corpus="panda4q", path=path, group=group, valence_sign=valence, arousal_sign=arousal)
 
 
 CORPUS = Corpus(
@@ -35,4 +54,5 @@ CORPUS = Corpus(
     how_to_get="http://mir.dei.uc.pt/downloads.html (4Q audio emotion dataset)",
     scale="quadrants Q1..Q4 -> signs (+,+), (-,+), (-,-), (+,-) of valence and arousal",
     read=read,
+    downloads=(Download("http://mir.dei.uc.pt/resources/MER_audio_taffc_dataset.zip"),),
 )

@@ -50,7 +50,7 @@ def export_run(
     network = load_model(run / "model.keras")
     domain = np.load(run / "domain.npz")
     model = graph.waveform_model(network, domain=(domain["mean"], domain["std"]))
-    tracks = _draw(sources, results["config"]["data"], REPRESENTATIVE + PARITY, cache or configuration.cache_root())
+    tracks = _draw(sources, results["config"], REPRESENTATIVE + PARITY, cache or configuration.cache_root())
     tracks, windows = _windows(tracks)
     half = min(REPRESENTATIVE, len(tracks) // 2)
 
@@ -122,19 +122,21 @@ def _read_run(run: Path) -> dict[str, Any]:
         ) from None
 
 
-def _draw(sources: Sequence[str], expected: Sequence[str], count: int, cache: Path):
+def _draw(sources: Sequence[str], config: dict[str, Any], count: int, root: Path):
     """`count` tracks, evenly over the corpora, in a fixed random order, MIDI rendered."""
     from .. import corpora, pipeline
     from ..corpora.track import Track
 
-    if sorted(s.partition(":")[0] for s in sources) != sorted(expected):
-        raise ModelError(f"expected the run's corpora {', '.join(expected)}, received {', '.join(sources)}")
+    if sorted(s.partition(":")[0] for s in sources) != sorted(config["data"]):
+        raise ModelError(f"expected the run's corpora {', '.join(config['data'])}, received {', '.join(sources)}")
     rng = np.random.default_rng(0)
-    pools = [[tracks[i] for i in rng.permutation(len(tracks))] for tracks in map(corpora.read, sources)]
+    version = config.get("labels") or None
+    found = [corpora.read(s, version=version, skip_missing=True) for s in sources]
+    pools = [[tracks[i] for i in rng.permutation(len(tracks)) if tracks[i].has_emotion] for tracks in found]
     drawn: list[Track] = []
     while len(drawn) < count and any(pools):
         drawn += [pool.pop() for pool in pools if pool]
-    return pipeline.render_tracks(drawn[:count], cache)
+    return pipeline.render_tracks(drawn[:count], root)
 
 
 def _window(track) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..corpora.track import Track
 from ..evaluation import metrics
-from ..pipeline import predict_tracks, target
+from ..pipeline import Cache, predict_tracks, target
 
 # A sign stands at half the scale where a score needs a number.
 SIGN_VALUE = 0.5
@@ -46,7 +46,7 @@ class TrackValidation(keras.callbacks.Callback):
         path: file for the best weights, `.weights.h5`.
     """
 
-    def __init__(self, model: keras.Model, tracks: Sequence[Track], cache: Path, path: Path):
+    def __init__(self, model: keras.Model, tracks: Sequence[Track], cache: Cache, path: Path):
         super().__init__()
         self.twin, self.tracks, self.cache, self.path = model, list(tracks), cache, path
         self.best = -np.inf

@@ -43,9 +43,9 @@ def features(window: np.ndarray) -> np.ndarray:
     return np.concatenate([*parts, ragged(mean, 0.05), ragged(std, 0.02)])
 
 
-def track_features(track: Track, cache: Path) -> np.ndarray:
+def track_features(track: Track, cache: pipeline.Cache) -> np.ndarray:
     """Features of every window of a track, `(windows, 160)`."""
-    values = pipeline.load_mel(track, cache)
+    values = cache.read(track)
     return np.stack([features(pipeline.crop(values, s, N_FRAMES)) for s in pipeline.window_starts(len(values))])
 
 
@@ -60,7 +60,7 @@ class Domain:
         """`(n, 160)` -> `(n,)`."""
         return np.sqrt(np.mean(((x - self.mean) / self.std) ** 2, axis=-1))
 
-    def distances(self, tracks: Sequence[Track], cache: Path) -> np.ndarray:
+    def distances(self, tracks: Sequence[Track], cache: pipeline.Cache) -> np.ndarray:
         """Mean over the windows of each track, `(tracks,)`."""
         return np.array([self.distance(track_features(t, cache)).mean() for t in tracks])
 
@@ -68,7 +68,7 @@ class Domain:
         np.savez(path, mean=self.mean, std=self.std, **calibration)
 
 
-def fit_domain(tracks: Sequence[Track], cache: Path) -> Domain:
+def fit_domain(tracks: Sequence[Track], cache: pipeline.Cache) -> Domain:
     """Mean and sd over the windows of `tracks`, every corpus and in it every track with the same weight."""
     names = [t.corpus for t in tracks]
     xs = [track_features(t, cache) for t in tracks]

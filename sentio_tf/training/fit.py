@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import json
 import math
@@ -24,13 +25,15 @@ from .. import config as configuration
 from .. import corpora, pipeline
 from ..config import FitConfig
 from ..contract import MEL, N_FRAMES
-from ..corpora.split import group_folds, split_hash
+from ..corpora.split import components, group_folds, split_hash
+from ..corpora.split import load as load_split
 from ..corpora.track import Track
 from ..errors import ConfigError, DataError, SentioError
 from ..evaluation.summary import summarize
 from ..layers.normalize import BandNormalize, ClipZScore
 from ..losses import EmotionLoss
 from ..models import MODELS
+from ..pipeline.checks import check_tracks
 from .callbacks import Progress, TrackValidation
 from .domain import calibrate, fit_domain
 
@@ -44,6 +47,8 @@ def fit(
     out: Path,
     *,
     cache: Path | None = None,
+    split: Path | None = None,
+    skip_missing: bool = False,
     only: Sequence[str] = (),
     report: Callable[[str], None] = print,
     progress: pipeline.Progress | None = None,
@@ -57,35 +62,58 @@ def fit(
     not trained again, so an interrupted run continues.
 
     Args:
+        cache: folder of renderings and caches; None: `config.cache_root()`.
+        split: a k-fold file of `sentio-tf data split`; None: folds are made from config.seed.
+        skip_missing: leave tracks without their file out.
         only: names of the parts to train now ("0", "1", ..., "final"), so that several processes can
             share a run; the one that finds all parts complete writes the results, others return {}.
 
     Raises: DataError, ConfigError; a run directory of another experiment is refused.
     """
-    cache = cache or configuration.cache_root()
+    root = cache or configuration.cache_root()
+    augment = pipeline.Augment.from_dict(config.augment) if config.augment else None
     if config.model not in MODELS:
         raise ConfigError(f"model: expected one of {', '.join(MODELS)}, received {config.model!r}")
-    tracks = [track for source in sources for track in corpora.read(source)]
+    tracks = [
+        track
+        for source in sources
+        for track in corpora.read(source, version=config.labels or None, skip_missing=skip_missing)
+    ]
     keys = [t.key for t in tracks]
     if len(set(keys)) < len(keys):
         twice = next(k for k in keys if keys.count(k) > 1)
         raise DataError(f"expected every track in one corpus only, received {twice} twice; rename one of the folders")
     if not tracks:
         raise ConfigError("expected one corpus or more, received none; add --data CORPUS:ROOT")
-    tracks = pipeline.render_tracks(tracks, cache, progress=progress)
-    failed = pipeline.build_cache(tracks, cache, progress=progress)
-    if failed:
+    if mute := [t for t in tracks if not t.has_emotion]:
+        report(f"left out: {len(mute)} tracks with neither ratings nor signs, first {mute[0].key}")
+        tracks = [t for t in tracks if t.has_emotion]
+    tracks = pipeline.render_tracks(tracks, root, progress=progress)
+    store = pipeline.open_cache(pipeline.Spec(root, bits=config.cache_bits))
+    examples = pipeline.Spec(root, "waveform") if augment and augment.needs_waveform else store.spec
+    for kind in {store.spec: store, examples: pipeline.open_cache(examples)}.values():
+        failed = kind.build(tracks, progress=progress, report=report)
         for reason in failed.values():
             report(f"left out: {reason}")
         tracks = [t for t in tracks if t.key not in failed]
-    if len({t.group for t in tracks}) < max(config.folds, 2):
-        raise DataError(f"expected {max(config.folds, 2)} groups or more, received {len({t.group for t in tracks})}")
+    quality = check_tracks(tracks, store)
+    report(quality.lines()[0])
+    for key, why in quality.errors.items():
+        report(f"left out: {key}: {why}")
+    tracks = [t for t in tracks if t.key not in quality.errors]
 
-    folds = group_folds(tracks, config.folds, seed=config.seed) if config.folds else np.zeros(len(tracks), int)
+    if split:
+        config, folds = read_folds(split, tracks, config)
+    elif len(set(components(tracks))) < max(config.folds, 2):
+        raise DataError(f"expected {max(config.folds, 2)} groups or more, received {len(set(components(tracks)))}")
+    elif config.folds:
+        folds = group_folds(tracks, config.folds, seed=config.seed, grid=config.grid)
+    else:
+        folds = np.zeros(len(tracks), int)
     names = {t.corpus for t in tracks}
     if unknown := sorted(set(config.repeats) - names):
         raise ConfigError(f"repeats: expected corpora among {', '.join(sorted(names))}, received {unknown[0]!r}")
-    claim(out, config, sources, tracks, split_hash(tracks, folds), cache)
+    claim(out, config, sources, tracks, split_hash(tracks, folds))
     parts: list[tuple[str, list[int], list[int]]] = []  # name, training, test
     for k in range(config.folds):
         parts.append((str(k), np.flatnonzero(folds != k).tolist(), np.flatnonzero(folds == k).tolist()))
@@ -105,7 +133,16 @@ def fit(
             continue
         inner, held = divided(tracks, train, config)
         report(f"fold {name}: {len(inner)} training, {len(held)} validation, {len(test)} test tracks")
-        train_fold(config, inner, held, out / f"fold-{name}", cache=cache, label=f"fold {name}", report=report)
+        train_fold(
+            config,
+            inner,
+            held,
+            out / f"fold-{name}",
+            cache=store,
+            examples=examples,
+            label=f"fold {name}",
+            report=report,
+        )
     missing = [name for name, _, _ in parts if not (out / f"fold-{name}" / "done.json").exists()]
     if missing:
         report(f"still to be trained: {', '.join(missing)}")
@@ -116,12 +153,12 @@ def fit(
     for name, train, test in parts:
         model = load_model(out / f"fold-{name}" / "model.keras")
         judged = [tracks[i] for i in test] or divided(tracks, train, config)[1]
-        estimated = pipeline.predict_tracks(model, judged, cache)
-        split = "test" if test else "validation"
-        rows += [prediction_row(t, name, split, e) for t, e in zip(judged, estimated, strict=True)]
+        estimated = pipeline.predict_tracks(model, judged, store)
+        role = "test" if test else "validation"
+        rows += [prediction_row(t, name, role, e) for t, e in zip(judged, estimated, strict=True)]
         if test:
-            domain = fit_domain([tracks[i] for i in train], cache)
-            domain_distances.append(domain.distances([tracks[i] for i in test], cache))
+            domain = fit_domain([tracks[i] for i in train], store)
+            domain_distances.append(domain.distances([tracks[i] for i in test], store))
 
     write_csv(out / "predictions.csv", COLUMNS, rows)
     kept = [r for r in rows if r["split"] == "test"] or rows
@@ -134,8 +171,8 @@ def fit(
     }
     for name in ("model.keras", "history.csv"):
         shutil.copyfile(out / f"fold-{FINAL}" / name, out / name)
-    domain = fit_domain(tracks, cache)
-    distances = np.concatenate(domain_distances) if domain_distances else domain.distances(tracks, cache)
+    domain = fit_domain(tracks, store)
+    distances = np.concatenate(domain_distances) if domain_distances else domain.distances(tracks, store)
     domain.save(out / "domain.npz", **calibrate(distances, out_of_fold=bool(domain_distances)))
     write_json(out / "environment.json", environment(out, [name for name, _, _ in parts]))
     write_json(out / "metrics.json", results)  # last: it says that the run is complete
@@ -148,7 +185,8 @@ def train_fold(
     validation: Sequence[Track],
     folder: Path,
     *,
-    cache: Path,
+    cache: pipeline.Cache,
+    examples: pipeline.Spec,
     label: str,
     report: Callable[[str], None],
 ) -> None:
@@ -196,7 +234,13 @@ def train_fold(
     began = time.time()
     model.fit(
         pipeline.dataset(
-            train, cache, frames=frames, batch=config.batch_size, repeats=config.repeats, seed=config.seed
+            train,
+            examples,
+            augment=pipeline.Augment.from_dict(config.augment) if config.augment else None,
+            frames=frames,
+            batch=config.batch_size,
+            repeats=config.repeats,
+            seed=config.seed,
         ),
         epochs=config.epochs,
         steps_per_epoch=steps,
@@ -235,10 +279,27 @@ def load_model(path: Path) -> keras.Model:
         raise SentioError(f"{path}: expected a Keras model of this project, received {error}; train it again") from None
 
 
+def read_folds(path: Path, tracks: Sequence[Track], config: FitConfig) -> tuple[FitConfig, np.ndarray]:
+    """Folds of a split file, int `(tracks,)`, and the configuration with their number.
+
+    Raises: DataError if the file is no k-fold split of these tracks, or divides a group.
+    """
+    file = load_split(path)
+    if file.scheme not in ("kfold", "repeated"):
+        raise DataError(f"{path}: expected a split of scheme kfold, received {file.scheme}; make one with: data split")
+    if leaks := file.leaks():
+        raise DataError(f"{path}: {len(leaks)} groups lie in more than one fold, first {leaks[0]}; make it anew")
+    folds = np.array([int(part) for part in file.of(tracks)])
+    count = int(folds.max()) + 1
+    if config.folds not in (0, count):
+        raise DataError(f"{path}: expected {config.folds} folds as the configuration says, received {count}")
+    return dataclasses.replace(config, folds=count), folds
+
+
 def validation_part(tracks: Sequence[Track], config: FitConfig) -> np.ndarray:
     """True for the tracks held out for early stopping, bool `(tracks,)`, by group."""
-    k = min(max(2, round(1 / config.validation)), len({t.group for t in tracks}))
-    return group_folds(tracks, k, seed=config.seed + 1) == 0
+    k = min(max(2, round(1 / config.validation)), len(set(components(tracks))))
+    return group_folds(tracks, k, seed=config.seed + 1, grid=config.grid) == 0
 
 
 def divided(tracks: Sequence[Track], part: Sequence[int], config: FitConfig) -> tuple[list[Track], list[Track]]:
@@ -268,14 +329,12 @@ def prediction_row(track: Track, fold: str, split: str, estimated: np.ndarray) -
     }
 
 
-def claim(
-    out: Path, config: FitConfig, sources: Sequence[str], tracks: Sequence[Track], split: str, cache: Path
-) -> None:
+def claim(out: Path, config: FitConfig, sources: Sequence[str], tracks: Sequence[Track], split: str) -> None:
     """Make `out` this experiment's directory, or continue it.
 
     Raises: ConfigError if it holds another experiment: configuration, split, labels or audio.
     """
-    lines = sorted(f"{t.key},{pipeline.target(t).tolist()},{pipeline.cached_path(t, cache).name}" for t in tracks)
+    lines = sorted(f"{t.key},{pipeline.target(t).tolist()},{pipeline.entry_id(t)}" for t in tracks)
     labels = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     corpora_read = [s.partition(":")[0] for s in sources]
     text = configuration.dump(config) + f"data: {corpora_read}\nsplit: {split}\nlabels_and_audio: {labels}\n"
