@@ -122,7 +122,7 @@ def tiny(*, normalize, frames=1292, seed=None, width=4):
 @pytest.fixture(scope="session")
 def run(mini, tmp_path_factory):
     """A finished run on the miniature corpora: two folds and a final model, two epochs each."""
-    from sentio_tf import config
+    from sentio_tf import config, pipeline
     from sentio_tf.models import MODELS
     from sentio_tf.training.fit import fit
 
@@ -136,6 +136,7 @@ def run(mini, tmp_path_factory):
     yield {
         "path": root / "run",
         "cache": root / "cache",
+        "store": pipeline.open_cache(pipeline.Spec(root / "cache")),
         "sources": sources,
         "sets": sets,
         "config": settings,

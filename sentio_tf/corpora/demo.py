@@ -5,7 +5,7 @@ the formula, not emotion, is what a model learns from it.  Songs are versions of
 its own melody, harmony, rhythm and instruments, and is the group that no split may divide.
 
 A ridge on mean, deviation and step of log-mel bands predicts arousal across themes (r about .75) and
-valence less (.35 to .6, by the songs): its largest cue, the mode, is hardly in such statistics.  Told
+valence less (.35 to .7, by the songs): its largest cue, the mode, is hardly in such statistics.  Told
 the mode it reaches valence nearly as well as arousal.
 
 Sound is additive synthesis, mono at `RATE`; the tones and the room also serve `tools/compose_tune.py`.

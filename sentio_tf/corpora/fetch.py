@@ -548,9 +548,7 @@ def _part_answer(job: _Job, part: _Part, response) -> int:
 
 
 def _header(response, name: str) -> str:
-    """A header's value, empty where there is none or none that could be sent back."""
-    value = (response.headers.get(name) or "").strip()
-    return value if re.fullmatch(r"[\x20-\x7e]*", value) else ""
+    return (response.headers.get(name) or "").strip()
 
 
 def _same(part: _Part, response) -> bool:

@@ -110,7 +110,7 @@ class Cache:
         file = self.folder / "spec.json"
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             if any(self.folder.glob(f"*{SUFFIX}")):
                 raise DataError(f"{file}: missing, so the shards beside it say nothing; remove them") from None
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import dataclasses
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -148,8 +149,8 @@ def places(lengths: Sequence[int], counts: np.ndarray, *, frames: int, seed: int
 
 
 _closing = threading.Event()
-_idle = threading.Condition()
-_running = 0
+_lock = threading.Lock()
+_running = _calls = 0
 
 
 def from_python(function: Callable, inputs: list, outputs):
@@ -160,26 +161,30 @@ def from_python(function: Callable, inputs: list, outputs):
     import tensorflow as tf
 
     def guarded(*arguments):
-        global _running
-        with _idle:
+        global _running, _calls
+        with _lock:
+            _running, _calls = _running + 1, _calls + 1
+        try:
             if _closing.is_set():
                 raise RuntimeError("the interpreter is closing")
-            _running += 1
-        try:
             return function(*arguments)
         finally:
-            with _idle:
+            with _lock:
                 _running -= 1
-                _idle.notify_all()
 
     return tf.numpy_function(guarded, inputs, outputs)
 
 
 @atexit.register
 def _close() -> None:
+    """From now on every call fails, so that buffers fill with failures and the threads come to rest."""
     _closing.set()
-    with _idle:
-        _idle.wait_for(lambda: _running == 0, timeout=10)
+    seen = -1
+    end = time.monotonic() + 10
+    while (_running or _calls != seen) and time.monotonic() < end:
+        seen = _calls
+        if seen:
+            time.sleep(0.1)
 
 
 def mixed(data, augment: Augment | None):

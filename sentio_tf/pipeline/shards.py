@@ -87,7 +87,12 @@ def write(path: Path, arrays: Sequence[tuple[str, str, Codes]]) -> None:
         for id_, key, array in arrays:
             codes = np.ascontiguousarray(array.codes)
             about = {"id": id_, "key": key, "offset": place, "rows": codes.shape[0], "width": codes.shape[1]}
-            about |= {"dtype": codes.dtype.str, "scale": array.scale, "zero": array.zero, "crc32": zlib.crc32(codes.data)}
+            about |= {
+                "dtype": codes.dtype.str,
+                "scale": array.scale,
+                "zero": array.zero,
+                "crc32": zlib.crc32(codes.data),
+            }
             entries.append(about)
             place = _aligned(place + codes.nbytes)
         header = json.dumps({"entries": entries}, separators=(",", ":"), ensure_ascii=False).encode()

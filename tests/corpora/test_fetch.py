@@ -460,6 +460,18 @@ def test_a_file_that_changed_unnoticed_costs_one_more_transfer(site, tmp_path):
     assert any("not of this file; starting over" in line for line in said)
 
 
+def test_a_file_that_changed_unnoticed_while_it_was_fetched(site, tmp_path):
+    new = BODY[::-1]
+
+    def change(handler):
+        page.body = new if len(site.log) > 1 else BODY
+
+    page = site.add("a.bin", cuts=[100_000], etag="", before=change)
+    get(tmp_path, Download(site.url("a.bin"), sha(new)))
+    assert laid(tmp_path) == {"a.bin": new}
+    assert [e["range"] for e in site.log] == [None, "bytes=100000-", None]
+
+
 @pytest.mark.parametrize(
     "wrong", ["bytes 0-299999/300000", "bytes 100000-299999/300001", "bytes 100000-300000/300000", "none", "bytes */9"]
 )
@@ -1113,6 +1125,12 @@ def test_a_bomb(site, tmp_path, monkeypatch, name):
     site.add("m.zip", zipped({"a": music}))
     get(tmp_path, Download(site.url("m.zip")))
     assert laid(tmp_path) == {"a": music}
+
+
+def test_a_bomb_is_not_read_to_its_end(site, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "BOMB_BYTES", 100_000)
+    site.add("t.tgz", tarred(("a", bytes(10**6)), ("../evil", b"behind it"), form="gz"))
+    fails(tmp_path, Download(site.url("t.tgz")), match="expected at most 100 kB when unpacked")
 
 
 def test_a_bomb_of_links(site, tmp_path, monkeypatch):

@@ -33,7 +33,7 @@ def test_no_group_is_divided_and_the_order_does_not_matter(groups, k, seed):
 
 def test_folds_are_balanced_by_corpus_and_quadrant():
     items = tracks(range(400))
-    folds = group_folds(items, 5, seed=0)
+    folds = group_folds(items, 5, seed=0, grid=2)
     for corpus in ("c0", "c1"):
         for sign in (True, False):
             part = [f for t, f in zip(items, folds, strict=True) if t.corpus == corpus and (t.valence > 0) == sign]

@@ -7,9 +7,9 @@ from sentio_tf.training.domain import calibrate, fit_domain
 
 @pytest.fixture(scope="module")
 def fitted(mini, tmp_path_factory):
-    cache = tmp_path_factory.mktemp("c")
+    cache = pipeline.open_cache(pipeline.Spec(tmp_path_factory.mktemp("c")))
     tracks = corpora.read(f"folder:{mini / 'rated'}")
-    pipeline.build_cache(tracks, cache, workers=1)
+    cache.build(tracks, workers=1)
     return tracks, cache, fit_domain(tracks, cache)
 
 

@@ -68,7 +68,7 @@ def test_saved_model_gives_the_predictions(run):
     for track in tracks:
         row = rows.get(track.track_id + track.corpus)
         if row:
-            estimated = pipeline.predict_tracks(model, [track], run["cache"])[0]
+            estimated = pipeline.predict_tracks(model, [track], run["store"])[0]
             assert estimated[0] == pytest.approx(float(row["valence_hat"]), abs=1e-4)
 
 

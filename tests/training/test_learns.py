@@ -18,5 +18,5 @@ def test_overfits_level(mini, tmp_path):
     training.fit(settings, sources, tmp_path / "r", cache=tmp_path / "c", report=lambda _: None)
     tracks = corpora.read(sources[0])
     model = training.load_model(tmp_path / "r" / "model.keras")
-    arousal = pipeline.predict_tracks(model, tracks, tmp_path / "c")[:, 1]
+    arousal = pipeline.predict_tracks(model, tracks, pipeline.open_cache(pipeline.Spec(tmp_path / "c")))[:, 1]
     assert np.corrcoef(arousal, [t.arousal for t in tracks])[0, 1] > 0.8
