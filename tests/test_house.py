@@ -28,6 +28,7 @@ STOREYS = {
     "training": 7,
     "export": 8,
     "evaluation.plots": 8,
+    "evaluation.label_plane": 8,
     "cli": 10,
     "__main__": 10,
 }

@@ -11,6 +11,7 @@ import click
 
 from .. import __version__
 from ..errors import SentioError
+from .data import data
 from .export import export
 from .fit import fit
 from .models import models
@@ -37,5 +38,5 @@ def main() -> None:
     """
 
 
-for command in (predict, models, fit, export):
+for command in (predict, models, data, fit, export):
     main.add_command(command)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .fit import need
+from .common import need
 
 
 @click.command()

@@ -6,27 +6,7 @@ from pathlib import Path
 
 import click
 
-
-def need(extra: str, *modules: str) -> None:
-    """Import TensorFlow without its chatter.
-
-    Raises: SentioError with the install line if any of `modules` is missing.
-    """
-    import importlib.util
-    import os
-    import warnings
-
-    from ..errors import SentioError
-    from ..terminal import quiet
-
-    missing = [m for m in modules if importlib.util.find_spec(m) is None]
-    if missing:
-        raise SentioError(f"this command needs {', '.join(missing)}; install it with: pip install 'sentio-tf[{extra}]'")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Keras says this of every tf.data dataset.
-    warnings.filterwarnings("ignore", message=".*shuffle=True.*")
-    with quiet():
-        import tensorflow  # noqa: F401
+from .common import need, progress_bar
 
 
 @click.command()
@@ -63,7 +43,7 @@ def fit(model, sources, config_file, overrides, out, cache, split, skip_missing,
         skip_missing=skip_missing,
         only=only,
         report=lambda text: click.echo(text, err=True),
-        progress=_progress(),
+        progress=progress_bar(),
     )
     if not results:
         return
@@ -75,21 +55,3 @@ def fit(model, sources, config_file, overrides, out, cache, split, skip_missing,
     click.echo(f"{results['protocol']}, scale {results['scale']}, 95 % intervals over groups")
     for line in lines(results["corpora"]):
         click.echo(line)
-
-
-def _progress():
-    """`progress(step, done, total)` that draws a bar on a terminal and a line per tenth elsewhere."""
-    import sys
-
-    last: dict[str, int] = {}
-
-    def show(step: str, done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            filled = 30 * done // total
-            end = "\n" if done == total else ""
-            click.echo(f"\r{step:7} {'━' * filled}{'╌' * (30 - filled)} {done}/{total}{end}", err=True, nl=False)
-        elif (tenth := 10 * done // total) != last.get(step):
-            last[step] = tenth
-            click.echo(f"{step} {done}/{total}", err=True)
-
-    return show

@@ -24,7 +24,7 @@ from ..audio.fingerprint import fingerprint, matches
 from ..contract import SAMPLE_RATE
 from ..errors import DataError, SentioError
 from . import deam, labels
-from .split import Split, components
+from .split import UNUSED, Split, components
 from .swap import SwapTest, swap_test
 from .track import Corpus, Track
 
@@ -297,10 +297,11 @@ def _split(report: Report, name: str, split: Split, tracks: Sequence[Track]) -> 
 
     rated = np.array([t.rated for t in tracks])
     different = []
-    for part in sorted(set(parts) - {"-"}):
+    names = sorted(set(parts) - {UNUSED})
+    for part in names if len(names) > 2 else names[:1]:  # of two parts, one against the other says all
         for axis in ("valence", "arousal"):
             values = np.array([getattr(t, axis) if t.rated else np.nan for t in tracks], float)
-            inside, outside = values[rated & (parts == part)], values[rated & (parts != part) & (parts != "-")]
+            inside, outside = values[rated & (parts == part)], values[rated & (parts != part) & (parts != UNUSED)]
             if min(len(inside), len(outside)) < FEW:
                 continue
             test = ks_2samp(inside, outside)
@@ -449,7 +450,8 @@ def _duplicates(report: Report, known: Sequence[Track], heard: dict[str, Heard])
             f"{100 * match.bit_error_rate:.0f} % of the bits differ",
         )
     by_key = {t.key: t for t in known}
-    harmless, harmful = [], []
+    harmless: list[str] = []
+    harmful: list[str] = []
     for (a, b), how in sorted(pairs.items()):
         one, other = by_key[a], by_key[b]
         line = f"{a} and {b}: {how}"

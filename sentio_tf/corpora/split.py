@@ -156,6 +156,20 @@ class Split:
             )
         return [self.parts[t.key][repeat] for t in tracks]
 
+    def for_tracks(self, tracks: Sequence[Track]) -> Split:
+        """The split of these tracks with the groups they have now, which may have become fewer.
+
+        Raises: DataError if a track is not in the split.
+        """
+        self.of(tracks)
+        groups = components(tracks)
+        return Split(
+            self.scheme,
+            {t.key: self.parts[t.key] for t in tracks},
+            {t.key: g for t, g in zip(tracks, groups, strict=True)},
+            self.settings,
+        )
+
     def save(self, path: Path) -> None:
         """Write JSON, a line a track.  Raises: DataError if it cannot be written."""
         head = {"schema": SCHEMA, "scheme": self.scheme, **self.settings, "repeats": self.repeats, "hash": self.hash}

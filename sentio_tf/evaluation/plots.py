@@ -31,7 +31,7 @@ def songs(predictions: Sequence[Prediction], card: Card):
         axes = figure.add_subplot()
         circumplex(axes)
         _points(axes, predictions)
-        _footer(figure, f"sentio-tf, {card.name}")
+        footer(figure, f"sentio-tf, {card.name}")
         return figure
     song = predictions[0]
     figure = Figure(figsize=(13.2, 6.4), layout=ConstrainedLayoutEngine(rect=(0, 0.03, 1, 0.97)))
@@ -44,7 +44,7 @@ def songs(predictions: Sequence[Prediction], card: Card):
     note = f"sentio-tf, {card.name}"
     if song.valence_std and song.arousal_std:
         note += "; the grey ellipse is one standard deviation of its error on songs it did not see"
-    _footer(figure, note)
+    footer(figure, note)
     return figure
 
 
@@ -207,5 +207,6 @@ def _short(text: str, length: int) -> str:
     return text.replace("$", r"\$")
 
 
-def _footer(figure, note: str) -> None:
+def footer(figure, note: str) -> None:
+    """A small line below everything: what made the picture."""
     figure.text(0.995, 0.008, note, ha="right", va="bottom", fontsize=8, color=FAINT)
