@@ -23,7 +23,8 @@ def labels(report: Report):
     rated = [t for t in report.tracks if t.rated]
     beside = [bool(report.quadrants), bool(report.swaps)]
     wide = bool(rated) and any(beside)
-    figure = Figure(figsize=(13.2 if wide else 7.6, 7.2), layout=ConstrainedLayoutEngine(rect=(0, 0.03, 1, 0.97)))
+    size = (13.2, 7.2) if wide else (7.6, 7.2) if rated else (7.6, 2.4 + 0.5 * len(report.quadrants))
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(rect=(0, 0.03, 1, 0.97)))
     total = len(report.tracks)
     names = ", ".join(Counter(t.corpus for t in report.tracks))
     title = f"{names}: {total} tracks" + (f", labels {report.version}" if report.version else "")
@@ -94,7 +95,7 @@ def _plane(figure, rated: list[Track]) -> None:
         histogram.axis("off")
     if len(corpora) > 1:
         axes.legend(
-            loc="lower center", bbox_to_anchor=(0.5, 0.0), ncols=3, framealpha=0.85, edgecolor="none", fontsize=9
+            loc="lower center", bbox_to_anchor=(0.5, 0.08), ncols=3, framealpha=0.85, edgecolor="none", fontsize=9
         )
 
 

@@ -104,12 +104,14 @@ class Cache:
         self._shards: dict[Path, Shard] = {}
         self._where: dict[str, Shard] = {}
         self._check_spec()
-        self.refresh()
+        self._unsaid = self.refresh()  # damage that was found before there was somebody to tell
 
     def _check_spec(self) -> None:
         file = self.folder / "spec.json"
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(found, dict):
+                raise ValueError("no names and values")
         except (FileNotFoundError, NotADirectoryError):
             if any(self.folder.glob(f"*{SUFFIX}")):
                 raise DataError(f"{file}: missing, so the shards beside it say nothing; remove them") from None
@@ -205,7 +207,8 @@ class Cache:
                 wanted[entry_id(track)] = track
             except DataError as error:
                 failed[track.key] = str(error)
-        for line in [*self.refresh(), *self._verify(wanted)]:
+        damaged, self._unsaid = [*self._unsaid, *self.refresh(), *self._verify(wanted)], []
+        for line in damaged:
             if report:
                 report(f"{line}; its tracks are computed again")
         missing = {id_: t for id_, t in wanted.items() if id_ not in self._where}

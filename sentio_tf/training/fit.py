@@ -103,7 +103,7 @@ def fit(
     tracks = [t for t in tracks if t.key not in quality.errors]
 
     if split:
-        config, folds = read_folds(split, tracks, config)
+        config, folds = read_folds(split, tracks, config, report)
     elif len(set(components(tracks))) < max(config.folds, 2):
         raise DataError(f"expected {max(config.folds, 2)} groups or more, received {len(set(components(tracks)))}")
     elif config.folds:
@@ -279,16 +279,23 @@ def load_model(path: Path) -> keras.Model:
         raise SentioError(f"{path}: expected a Keras model of this project, received {error}; train it again") from None
 
 
-def read_folds(path: Path, tracks: Sequence[Track], config: FitConfig) -> tuple[FitConfig, np.ndarray]:
+def read_folds(
+    path: Path, tracks: Sequence[Track], config: FitConfig, report: Callable[[str], None]
+) -> tuple[FitConfig, np.ndarray]:
     """Folds of a split file, int `(tracks,)`, and the configuration with their number.
 
-    Raises: DataError if the file is no k-fold split of these tracks, or divides a group.
+    Groups that are known to belong together only since the file was written are reported, because a
+    published split must be repeatable.
+
+    Raises: DataError if the file is no k-fold split of these tracks, or divides a group of its own.
     """
     file = load_split(path)
     if file.scheme not in ("kfold", "repeated"):
         raise DataError(f"{path}: expected a split of scheme kfold, received {file.scheme}; make one with: data split")
     if leaks := file.leaks():
         raise DataError(f"{path}: {len(leaks)} groups lie in more than one fold, first {leaks[0]}; make it anew")
+    if leaks := file.for_tracks(tracks).leaks():
+        report(f"{path}: divides {len(leaks)} groups that belong together, as is known now: {', '.join(leaks[:5])}")
     folds = np.array([int(part) for part in file.of(tracks)])
     count = int(folds.max()) + 1
     if config.folds not in (0, count):
