@@ -6,35 +6,67 @@ import contextlib
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from typing import IO
 
 from .errors import SentioError
+
+_lock = threading.RLock()
+_depth = 0  # threads and calls inside `quiet` now
+_saved = -1  # where descriptor 2 led before the first of them
+_sink: IO[bytes] | None = None  # opened once: decoding enters here for every block
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back what C++ writes to file descriptor 2; show its end if an unexpected error comes out."""
+    """Hold back what C++ writes to file descriptor 2; show its end if an unexpected error comes out.
+
+    May be entered by several threads at once: the descriptor is the process', so the first one in
+    redirects it and the last one out puts it back.
+    """
     if sys.stderr is None:  # closed by the caller: nothing to keep away
         yield
         return
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as sink:
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield
-        except (SentioError, ValueError, RuntimeError):
-            raise  # expected: becomes one line
-        except BaseException:
+    _enter()
+    try:
+        yield
+    except (SentioError, ValueError, RuntimeError):
+        _leave()
+        raise  # expected: becomes one line
+    except BaseException:
+        _leave(show=True)
+        raise
+    else:
+        _leave()
+
+
+def _enter() -> None:
+    global _depth, _saved, _sink
+    with _lock:
+        if _depth == 0:
             sys.stderr.flush()
-            os.dup2(saved, 2)
-            sink.seek(0)
-            sys.stderr.write(sink.read().decode(errors="replace")[-4000:])
-            raise
-        finally:
+            if _sink is None:
+                _sink = tempfile.TemporaryFile()  # noqa: SIM115  kept for the life of the process
+            _saved = os.dup(2)
+            os.dup2(_sink.fileno(), 2)
+        _depth += 1
+
+
+def _leave(*, show: bool = False) -> None:
+    global _depth
+    with _lock:
+        assert _sink is not None
+        _depth -= 1
+        if show:
+            _sink.seek(0)
+            os.write(_saved, _sink.read()[-4000:])
+        if _depth == 0:
             sys.stderr.flush()
-            os.dup2(saved, 2)
-            os.close(saved)
+            os.dup2(_saved, 2)
+            os.close(_saved)
+            _sink.seek(0)
+            _sink.truncate()
 
 
 def printable(text: str) -> str:

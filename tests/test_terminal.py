@@ -1,4 +1,5 @@
 import os
+import threading
 
 import pytest
 
@@ -34,3 +35,40 @@ def test_an_unexpected_failure_shows_what_was_said(capfd):
     with pytest.raises(KeyError):
         fail(KeyError("x"))
     assert "XNNPACK" in capfd.readouterr().err
+
+
+def test_threads_do_not_lose_the_terminal(capfd):
+    """Regression: two decoding threads put each other's redirection back, and stderr was gone for good."""
+    start = threading.Barrier(4)
+
+    def work():
+        start.wait()
+        for _ in range(300):
+            with quiet():
+                chatter()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "after\n"
+
+
+def test_quiet_within_quiet(capfd):
+    with quiet():
+        with quiet():
+            chatter()
+        chatter()
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "after\n"
+
+
+def test_entering_opens_no_file(monkeypatch):
+    """It is entered for every block of an mp3."""
+    with quiet():
+        pass
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda *a, **k: pytest.fail("opened"))
+    with quiet():
+        chatter()

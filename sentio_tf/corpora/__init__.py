@@ -67,7 +67,7 @@ def read(source: str, *, version: str | None = None, skip_missing: bool = False)
         raise DataError(f"{root}: expected labelled tracks of {source.partition(':')[0]}, received none")
     if twice := doubles(tracks):
         raise DataError(f"{root}: expected every track once, received {twice[0]} twice or more ({len(twice)} such ids)")
-    missing = [t for t in tracks if not t.path.exists()]
+    missing = [t for t in tracks if not t.path.is_file()]
     if missing and (not skip_missing or len(missing) == len(tracks)):
         raise DataError(
             f"{root}: {len(missing)} of {len(tracks)} labelled files are missing, first {missing[0].path}; "

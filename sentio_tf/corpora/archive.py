@@ -8,6 +8,7 @@ would replace one of other content.
 from __future__ import annotations
 
 import contextlib
+import errno
 import filecmp
 import os
 import shutil
@@ -26,10 +27,10 @@ from ..terminal import printable
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 STORE = ".downloads"  # the fetcher's own folder: no archive may write there
 BLOCK = 1 << 18  # bytes
-# What writing raises where the archive names a file twice or below a file: not the disk's fault.
-CLASHES = (FileExistsError, NotADirectoryError, IsADirectoryError)
+# What an archive's names and offsets lead to; any other number of an OSError is the disk's.
+ODD = (None, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ENAMETOOLONG, errno.EILSEQ)
 
-Progress = Callable[[str, int, int], None]  # step, bytes done, bytes in all (0: not known)
+Progress = Callable[[str, int, int], None]  # step, bytes done, bytes in all
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,15 @@ def unpack(archive: Path, staging: Path, target: Path, *, progress: Progress) ->
     shutil.rmtree(staging, ignore_errors=True)  # of a run that was killed
     try:
         names = _stage(archive, staging, progress)
+    except Exception as error:  # zipfile, tarfile and the decompressors raise a dozen kinds
+        if isinstance(error, DataError) or (isinstance(error, OSError) and error.errno not in ODD):
+            raise
+        reason = printable((str(error) or type(error).__name__).splitlines()[0])
+        raise DataError(
+            f"{archive}: expected a sound archive of plain files, received another ({reason}); nothing was unpacked; "
+            f"remove it and run this again, or unpack it into {target} yourself if you trust it"
+        ) from None
+    else:
         lay({staging / name: target / name for name in names})
         return sorted(names)
     finally:
@@ -103,31 +113,21 @@ def amount(size: int) -> str:
 
 def _stage(archive: Path, staging: Path, progress: Progress) -> list[str]:
     """Write every file of the archive below `staging`, once all of them are known to be safe; returns their names."""
-    try:
-        with _opened(archive) as content:
-            members = {_inside(member.name): member for member in content}  # the last of a name counts
-            total = sum(member.size for member in members.values())
-            need(archive.parent, total, f"to unpack {archive.name}")
-            done = 0
-            for name, member in members.items():
-                (staging / name).parent.mkdir(parents=True, exist_ok=True)
-                source = member.open()
-                assert source  # None for what is no file
-                with source, open(staging / name, "xb") as file:
-                    while block := source.read(BLOCK):
-                        file.write(block)
-                        done += len(block)
-                        progress("unpack", done, total)
-            return list(members)
-    except Exception as error:  # zipfile, tarfile and the decompressors raise a dozen kinds
-        disk = isinstance(error, OSError) and error.errno is not None and not isinstance(error, CLASHES)
-        if disk or isinstance(error, DataError):
-            raise
-        reason = printable((str(error) or type(error).__name__).splitlines()[0])
-        raise DataError(
-            f"{archive}: expected a sound archive that Python can unpack, received another ({reason}); "
-            "nothing was unpacked; remove it and run this again"
-        ) from None
+    with _opened(archive) as content:
+        members = {_inside(member.name): member for member in content}  # the last of a name counts
+        total = sum(member.size for member in members.values())
+        need(archive.parent, total, f"to unpack {archive.name}")
+        done = 0
+        for name, member in members.items():
+            (staging / name).parent.mkdir(parents=True, exist_ok=True)
+            source = member.open()
+            assert source  # None for what is no file
+            with source, open(staging / name, "xb") as file:
+                while block := source.read(BLOCK):
+                    file.write(block)
+                    done += len(block)
+                    progress("unpack", done, total)
+        return list(members)
 
 
 @contextlib.contextmanager
@@ -147,7 +147,7 @@ def _zip_members(archive: zipfile.ZipFile) -> Iterator[_Member]:
     """The files of a zip archive."""
     for info in archive.infolist():
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise _unsafe(info.filename, "a link or a device")
+            raise ValueError(f"{info.filename}: a link or a device")
         if not info.is_dir():
             yield _Member(info.filename, info.file_size, partial(archive.open, info))
 
@@ -156,7 +156,7 @@ def _tar_members(archive: tarfile.TarFile) -> Iterator[_Member]:
     """The files of a tar archive, compressed or not, read to its very end."""
     for info in archive:
         if not (info.isreg() or info.isdir()):
-            raise _unsafe(info.name, "a link or a device")
+            raise ValueError(f"{info.name}: a link or a device")
         if info.isreg():
             yield _Member(info.name, info.size, partial(archive.extractfile, info))
     stream = archive.fileobj
@@ -172,17 +172,10 @@ def _tar_members(archive: tarfile.TarFile) -> Iterator[_Member]:
 def _inside(name: str) -> str:
     """The path of an archive's file relative to the folder it is unpacked into.
 
-    Raises: DataError if it leads out of there.
+    Raises: ValueError if it leads out of there.
     """
     path = PurePosixPath(name)
     odd = not path.parts or path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name
     if odd or path.parts[0].casefold() == STORE:
-        raise _unsafe(name, "a path out of its folder")
+        raise ValueError(f"{name}: a path out of its folder")
     return str(path)
-
-
-def _unsafe(name: str, what: str) -> DataError:
-    return DataError(
-        f"{printable(name)}: expected an archive of plain files within its folder, received {what}; nothing was "
-        "unpacked; unpack it yourself if you trust it"
-    )

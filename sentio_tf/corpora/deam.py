@@ -91,7 +91,7 @@ def _static(root: Path) -> Iterator[Track]:
 
     def build(row: dict[str, str], where: str) -> Track:
         song = row["song_id"]
-        if not song.isdigit():
+        if not song.isdecimal():
             raise DataError(f"{where}: expected song_id as a whole number, received {song!r}; correct the row")
         mean = [labels.number(row, f"{axis}_mean", LOW, HIGH, where=where) for axis in AXES]
         sd = [labels.number(row, f"{axis}_std", 0, HIGH - LOW, where=where) for axis in AXES]

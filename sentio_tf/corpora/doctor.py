@@ -202,11 +202,12 @@ def _scale(report: Report, corpus: Corpus, rated: Sequence[Track]) -> None:
     v = np.array([t.valence for t in rated], float)
     a = np.array([t.arousal for t in rated], float)
     for name, x in (("valence", v), ("arousal", a)):
-        if x.std() == 0:
+        if np.ptp(x) < 1e-9:
             report.add("scale", "error", f"{corpus.name}: {name} is the same in every row")
         elif x.std() < 0.05:
             report.add("scale", "warning", f"{corpus.name}: {name} hardly varies (sd {x.std():.3f} of [-1, 1])")
-    if v.std() and a.std() and np.array_equal(v, a):
+    varied = np.ptp(v) > 1e-9 and np.ptp(a) > 1e-9
+    if varied and np.array_equal(v, a):
         report.add("scale", "error", f"{corpus.name}: valence and arousal are the same column")
     for name, low, high in (("upper", 0.0, 1.0), ("lower", -1.0, 0.0)):
         if all(((x >= low) & (x <= high)).all() for x in (v, a)):
@@ -228,11 +229,12 @@ def _scale(report: Report, corpus: Corpus, rated: Sequence[Track]) -> None:
             f"two scales in one table? {_name_some(names)}",
             names,
         )
+    together = f"; correlation {np.corrcoef(v, a)[0, 1]:+.2f}" if varied else ""
     report.add(
         "scale",
         "note",
         f"{corpus.name}: valence {v.min():+.2f} to {v.max():+.2f}, mean {v.mean():+.2f}; "
-        f"arousal {a.min():+.2f} to {a.max():+.2f}, mean {a.mean():+.2f}; correlation {np.corrcoef(v, a)[0, 1]:+.2f}",
+        f"arousal {a.min():+.2f} to {a.max():+.2f}, mean {a.mean():+.2f}{together}",
     )
 
 

@@ -104,7 +104,7 @@ def read_dynamics(valence: Path, arousal: Path, *, corpus: str) -> dict[str, Dyn
 
 def _milliseconds(column: str, path: Path) -> int:
     text = column.removeprefix("sample_").removesuffix("ms")
-    if not text.isdigit():
+    if not text.isdecimal():
         raise DataError(f"{path}: expected columns like sample_15000ms, received {column!r}; is this the right file?")
     return int(text)
 

@@ -88,8 +88,8 @@ def fetch(
     """Bring every file of `corpus.downloads` into `root`, unpacked; a second call continues or finds all of it there.
 
     `report(line)` says citation, licence and sizes before anything is transferred, then what happens; `progress(step,
-    done, total)` counts bytes, with step `fetch`, `check` or `unpack` and total 0 where it is not known.  A file that
-    cannot be fetched may be laid by hand into `root/.downloads`: it is verified and unpacked as if it had been.
+    done, total)` counts bytes, with step `fetch`, `check` or `unpack`, where the total is known.  A file that cannot be
+    fetched may be laid by hand into `root/.downloads`: it is verified and unpacked as if it had been.
 
     Raises: DataError, one line, if the corpus has no public files, a file cannot be transferred (with the steps by
     hand), has another checksum than published, is a damaged or unsafe archive, or would overwrite a file of other
@@ -100,8 +100,8 @@ def fetch(
             f"{corpus.name}: expected a corpus with public files, received one without; "
             f"get it by hand: {corpus.how_to_get}"
         )
-    silent: Progress = lambda step, done, total: None
-    jobs = [_Job(d, root, corpus.how_to_get, report, progress or silent, retry) for d in corpus.downloads]
+    show = _thinned(progress)
+    jobs = [_Job(d, root, corpus.how_to_get, report, show, retry) for d in corpus.downloads]
     store = root / STORE
     try:
         store.mkdir(parents=True, exist_ok=True)
@@ -383,7 +383,7 @@ def _reason(error: Exception) -> str:
     return f"a dropped connection ({printable(str(error)) or type(error).__name__})"
 
 
-# -- disk
+# -- disk and terminal
 
 
 @contextlib.contextmanager
@@ -407,3 +407,16 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
     part = path.with_name(f"{path.name}.new")
     part.write_text(json.dumps(content, indent=1), encoding="utf-8")
     os.replace(part, path)
+
+
+def _thinned(progress: Progress | None) -> Progress:
+    """At most a thousand calls in a row of one step, and none without a total: a terminal is slower than a disk."""
+    last: tuple[str, int] | None = None
+
+    def show(step: str, done: int, total: int) -> None:
+        nonlocal last
+        if progress and total and (step, 1000 * done // total) != last:
+            last = step, 1000 * done // total
+            progress(step, min(done, total), total)
+
+    return show

@@ -10,6 +10,7 @@ A corpus that a program composed says `synthetic: true` there; its tracks then b
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,13 +73,15 @@ def read_about(path: Path) -> About:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         scale = values.get("scale", [-1, 1])
+        if not isinstance(scale, list):
+            raise TypeError
         low, high = (float(x) for x in scale)
     except (yaml.YAMLError, AttributeError, TypeError, ValueError, OSError):
         raise DataError(
             f"{path}: expected 'scale: [low, high]', received something else; write scale: [1, 9]"
         ) from None
-    if not low < high:
-        raise DataError(f"{path}: expected scale low < high, received {scale}; write scale: [1, 9]")
+    if not -math.inf < low < high < math.inf:
+        raise DataError(f"{path}: expected scale low < high, both finite, received {scale}; write scale: [1, 9]")
     synthetic = values.get("synthetic", False)
     if not isinstance(synthetic, bool):
         raise DataError(f"{path}: expected 'synthetic: true' or 'false', received {synthetic!r}; correct it")

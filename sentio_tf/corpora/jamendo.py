@@ -24,28 +24,28 @@ def read(root: Path) -> list[Track]:
     home = labels.home(root, TABLE)
     parts = official(root).get("split-0", {})
     folder = labels.first(home, "audio", "audio-low", "autotagging_moodtheme_audio", ".")
-    tracks = []
-    for line, cells in _rows(home / TABLE):
+
+    def build(cells: list[str], where: str) -> Track:
+        if len(cells) < 6:
+            raise DataError(f"{where}: expected 6 cells or more, received {len(cells)}; complete the row")
         name, artist, _, path, seconds, *tags = cells
-        where = f"{home / TABLE}:{line}"
         duration = labels.number({"DURATION": seconds}, "DURATION", 0.01, 1e6, where=where)
         moods = tuple(tag.removeprefix(PREFIX) for tag in tags if tag)
         signs = {labels.QUADRANT_SIGNS[QUADRANTS[m]] for m in moods if m in QUADRANTS}
         side = signs.pop() if len(signs) == 1 else (None, None)
-        tracks.append(
-            Track(
-                track_id=name,
-                corpus="jamendo",
-                path=labels.first(folder, path, path.removesuffix(".mp3") + ".low.mp3"),
-                group=f"jamendo:{artist}",
-                valence_sign=side[0],
-                arousal_sign=side[1],
-                split=parts.get(name, ""),
-                duration_s=duration,
-                tags=moods,
-            )
+        return Track(
+            track_id=name,
+            corpus="jamendo",
+            path=labels.first(folder, path, path.removesuffix(".mp3") + ".low.mp3"),
+            group=f"jamendo:{artist}",
+            valence_sign=side[0],
+            arousal_sign=side[1],
+            split=parts.get(name, ""),
+            duration_s=duration,
+            tags=moods,
         )
-    return tracks
+
+    return labels.built(home / TABLE, _rows(home / TABLE), build)
 
 
 def official(root: Path) -> dict[str, dict[str, str]]:
@@ -63,7 +63,7 @@ def official(root: Path) -> dict[str, dict[str, str]]:
 def _rows(path: Path) -> list[tuple[int, list[str]]]:
     """Line number and cells; the tags are as many cells as there are tags, so this is no table for `csv`."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         raise DataError(f"{path}: no such label file; name the folder of MTG-Jamendo that holds it") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -73,11 +73,7 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
             f"{path}: expected the label file of MTG-Jamendo (TRACK_ID, ARTIST_ID, ALBUM_ID, PATH, DURATION, TAGS), "
             f"received {lines[0][:80] if lines else 'an empty file'!r}; is this the right folder?"
         )
-    rows = [(number, line.split("\t")) for number, line in enumerate(lines[1:], start=2) if line.strip()]
-    for number, cells in rows:
-        if len(cells) < 6:
-            raise DataError(f"{path}:{number}: expected 6 cells or more, received {len(cells)}; get the file again")
-    return rows
+    return [(number, line.split("\t")) for number, line in enumerate(lines[1:], start=2) if line.strip()]
 
 
 CORPUS = Corpus(

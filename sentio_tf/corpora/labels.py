@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import DataError
 from .track import Track
@@ -15,6 +16,8 @@ from .track import Track
 # Quadrant -> (valence sign, arousal sign), Russell's numbering used by Panda 4Q and EMOPIA.
 QUADRANT_SIGNS = {"Q1": (1, 1), "Q2": (-1, 1), "Q3": (-1, -1), "Q4": (1, -1)}
 
+
+Row = TypeVar("Row")
 
 _problems: ContextVar[list[str] | None] = ContextVar("problems", default=None)
 
@@ -37,8 +40,22 @@ def tracks(
 
     Raises: DataError of `rows`; that of the first bad row, unless inside `tolerated`.
     """
+
+    def whole(row: dict[str, str], where: str) -> Track:
+        # A quote that never closes takes every row below it into its cell, without an error of `csv`.
+        if path.suffix != ".parquet" and any("\n" in value for value in row.values()):
+            raise DataError(
+                f"{where}: expected a row in one line, received one of several; close the quote, or remove it"
+            )
+        return build(row, where)
+
+    return built(path, rows(path, set(required), corpus=corpus), whole)
+
+
+def built(path: Path, rows: Iterable[tuple[int, Row]], build: Callable[[Row, str], Track]) -> list[Track]:
+    """`build(row, where)` of every (line, row) of a file, as in `tracks`."""
     found = []
-    for line, row in rows(path, set(required), corpus=corpus):
+    for line, row in rows:
         try:
             found.append(build(row, f"{path}:{line}"))
         except DataError as error:
@@ -64,7 +81,7 @@ def home(root: Path, file: str) -> Path:
 def rows(
     path: Path, required: set[str], *, corpus: str, errors: str = "strict"
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and row of a table that has the `required` columns.
+    """Line number (its first) and row of a table that has the `required` columns.
 
     Names and values lose blanks and tabs around them, which the originals have in and beside quotes.
 
@@ -83,7 +100,7 @@ def rows(
             _check_columns(path, required, names, corpus)
             for row in reader:
                 values = {(k or "").strip(): (v or "").strip() for k, v in row.items() if not isinstance(v, list)}
-                yield reader.line_num, values
+                yield reader.line_num - "".join(values.values()).count("\n"), values
     except FileNotFoundError:
         raise DataError(f"{path}: no such label file; name the folder of {corpus} that holds it") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -92,7 +109,8 @@ def rows(
 
 def _check_columns(path: Path, required: set[str], names: set[str], corpus: str) -> None:
     if missing := sorted(required - names):
-        shown = ", ".join(sorted(names)[:12]) + (", ..." if len(names) > 12 else "")
+        # A stray quote makes one name of many lines.
+        shown = " ".join(", ".join(sorted(names)[:12]).split())[:200] + (", ..." if len(names) > 12 else "")
         raise DataError(
             f"{path}: expected the label file of {corpus} with columns {', '.join(missing)}, "
             f"received {shown.strip(', ') or 'no header'}; is this the right folder?"

@@ -29,7 +29,7 @@ def read(root: Path) -> list[Track]:
             track_id=row[name],
             corpus="musifeast17",
             path=home / (f"audio/{row[name]}.opus" if own else f"stimuli/{row[name]}.mp3"),
-            group=f"artist:{row[artist]}" if own else labels.artist(row[artist]),
+            group=_group(row[name], row[artist], own),
             valence=labels.rescale(mean[0], LOW, HIGH),
             arousal=labels.rescale(mean[1], LOW, HIGH),
             valence_sd=sd[0] * 2 / (HIGH - LOW),
@@ -37,6 +37,12 @@ def read(root: Path) -> list[Track]:
         )
 
     return labels.tracks(home / ("labels.csv" if own else PUBLIC), columns, build, corpus="MUSIFEAST-17")
+
+
+def _group(clip: str, artist: str, own: bool) -> str:
+    if artist in ("", "NA"):  # R writes NA for what is missing
+        return f"musifeast17:{clip}"
+    return f"artist:{artist}" if own else labels.artist(artist)
 
 
 OWN_COLUMNS = ["track_id", "artist_group", "valence_1_5", "valence_sd", "arousal_1_5", "arousal_sd"]

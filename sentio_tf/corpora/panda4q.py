@@ -39,7 +39,7 @@ def read(root: Path) -> list[Track]:
 def _read_archive(root: Path) -> list[Track]:
     artists = {}
     if (root / METADATA).exists():
-        about = labels.rows(root / METADATA, {"Song", "Artist"}, corpus="Panda 4Q, metadata")
+        about = labels.rows(root / METADATA, {"Song", "Artist"}, corpus="Panda 4Q, metadata", errors="replace")
         artists = {row["Song"]: row["Artist"] for _, row in about}
 
     def build(row: dict[str, str], where: str) -> Track:

@@ -22,15 +22,16 @@ def read(root: Path) -> list[Track]:
         artists = {row["musicId"]: row["artist"] for _, row in about}
     deviations = {}
     if (file := home / "annotations" / "static_annotations_std.csv").exists():
-        for line, row in labels.rows(file, {"musicId", "Arousal(std)", "Valence(std)"}, corpus="PMEmo"):
-            where = f"{file}:{line}"
-            both = [labels.number(row, f"{axis}(std)", 0, HIGH - LOW, where=where) for axis in ("Valence", "Arousal")]
-            deviations[row["musicId"]] = both
+        spreads = labels.rows(file, {"musicId", "Arousal(std)", "Valence(std)"}, corpus="PMEmo")
+        deviations = {row["musicId"]: (row, f"{file}:{line}") for line, row in spreads}
 
     def build(row: dict[str, str], where: str) -> Track:
         song = row["musicId"]
         mean = [labels.number(row, f"{axis}(mean)", LOW, HIGH, where=where) for axis in ("Valence", "Arousal")]
-        sd = deviations.get(song)
+        sd = None
+        if song in deviations:
+            about, there = deviations[song]
+            sd = [labels.number(about, f"{axis}(std)", 0, HIGH - LOW, where=there) for axis in ("Valence", "Arousal")]
         return Track(
             track_id=song,
             corpus="pmemo",

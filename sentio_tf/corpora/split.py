@@ -263,10 +263,15 @@ def _holdout(tracks: Sequence[Track], shares: Mapping[str, float], *, seed: int,
     whole = [k for k in (2, 3, 4, 5, 10, 20) if all(abs(s * k - round(s * k)) < 1e-6 for s in shares.values())]
     k = min(whole[0] if whole else 20, groups)
     folds = group_folds(tracks, k, seed=seed, grid=grid)
-    ends = np.round(np.cumsum(list(shares.values())) * k).astype(int)
-    if len(set(ends)) < len(shares) or ends[0] == 0:
+    if k < len(shares):
         raise DataError(f"expected a group or more in every part, received {groups} groups; bring more artists")
-    names = list(shares)
+    wanted = np.array(list(shares.values())) * k
+    counts = np.maximum(1, np.floor(wanted + 1e-6)).astype(int)  # folds a part, none without
+    while counts.sum() < k:
+        counts[int(np.argmax(wanted - counts))] += 1
+    while counts.sum() > k:
+        counts[int(np.argmax(counts - wanted + (counts == 1) * -9.0))] -= 1
+    ends, names = np.cumsum(counts), list(shares)
     return [names[int(np.searchsorted(ends, f, side="right"))] for f in folds]
 
 

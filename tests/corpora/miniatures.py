@@ -196,9 +196,9 @@ def deam(root: Path, found: list[Song]) -> None:
         chosen = sorted((int(k), *v) for k, v in rows.items() if first <= int(k) <= last)
         table(notes / f"song_level/static_annotations_averaged_songs_{file}.csv", header, chosen, end="\r\n")
     for axis in ("valence", "arousal"):
-        for suffix, factor in (("", 1.0), ("_std", 0.1)):
+        for suffix, kind in (("", axis), ("_std", None)):
             path = notes / "dynamic (per second annotations)" / f"{axis}{suffix}.csv"
-            over_time(path, found, axis, long, factor, end="\r\n")
+            over_time(path, found, kind, long, end="\r\n")
     about = [(s, int(s.song_id)) for s in found]
     table(
         root / "metadata/metadata_2013.csv",
@@ -227,11 +227,15 @@ def deam(root: Path, found: list[Song]) -> None:
     text(root / "metadata/metadata_2015.csv", "id,Filename,title,artist,album,genre,", *lines)
 
 
-def over_time(path: Path, found: list[Song], axis: str, samples: int, factor: float = 1.0, end: str = "\n") -> None:
-    """Rows of songs, columns of 0.5 s from 15 s on; where there is room, only whole songs (ids > 2000) fill it."""
+def over_time(path: Path, found: list[Song], axis: str | None, samples: int, end: str = "\n") -> None:
+    """Rows of songs, columns of 0.5 s from 15 s on; where there is room, only whole songs (ids > 2000) fill it.
+
+    Without `axis` deviations, 0.1 throughout.
+    """
     rows = []
     for song in sorted(found, key=lambda s: int(s.song_id)):
-        values = factor * curve(getattr(song, axis), samples if int(song.song_id) > 2000 else SAMPLES)
+        length = samples if int(song.song_id) > 2000 else SAMPLES
+        values = curve(getattr(song, axis), length) if axis else np.full(length, 0.1)
         rows.append((song.song_id, *(f"{v:.10g}" for v in values), *[""] * (samples - len(values))))
     table(path, "song_id," + ",".join(f"sample_{15_000 + 500 * i}ms" for i in range(samples)), rows, end=end)
 
@@ -267,7 +271,7 @@ def emomusic(root: Path, found: list[Song], *, notes: str = "annotations", clips
     )
     for axis in ("valence", "arousal"):
         over_time(folder / f"{axis}_cont_average.csv", found, axis, SAMPLES)
-        over_time(folder / f"{axis}_cont_std.csv", found, axis, SAMPLES, 0.1)
+        over_time(folder / f"{axis}_cont_std.csv", found, None, SAMPLES)
 
 
 def pmemo(root: Path, found: list[Song]) -> None:
@@ -362,8 +366,9 @@ def musifeast17(root: Path, found: list[Song]) -> None:
         artist = None if s is found[-1] else s.artist
         rows.append(
             [str(s.index + 1), s.song_id, genre, level.title(), f'{s.title}, "Live"', artist, None, 1964 + s.index,
-             "yes", None, "00:10", "00:40", "all", *[3.5, 0.9] * 4, 3 + 2 * s.valence, 2 * s.valence_sd, 3 + 2 * s.arousal,
-             2 * s.arousal_sd, 1, genre, 61.3, True, None, None, None, "a bar", 20.0, "memory", 40.0, "party, night"]
+             "yes", None, "00:10", "00:40", "all", *[3.5, 0.9] * 4, 3 + 2 * s.valence, 2 * s.valence_sd,
+             3 + 2 * s.arousal, 2 * s.arousal_sd, 1, genre, 61.3, True, None, None, None, "a bar", 20.0, "memory", 40.0,
+             "party, night"]
         )  # fmt: skip
         sound(home / "stimuli" / f"{s.song_id}.mp3", s)
     lines = [",".join(_r(cell) for cell in row) for row in rows]
