@@ -27,6 +27,8 @@ SAME = 0.25
 SHORTEST_S = 5.0  # overlap that is compared
 VOTES = 4  # frames that must agree exactly, at one offset, before a pair is compared
 COMMON = 64  # a code that more frames have than this tells songs apart no longer
+PROPOSING = 20_000_000  # frames that propose, at most
+_MIDDLE = 1 << 23  # offsets are packed into 24 bits, recordings into 20 each
 
 
 def fingerprint(y: np.ndarray) -> np.ndarray:
@@ -72,47 +74,41 @@ def matches(prints: Sequence[np.ndarray]) -> list[Match]:
     """Pairs among the fingerprints that are the same recording, or parts of one.
 
     Frames with exactly equal codes propose a pair and an offset; a proposal with `VOTES` of them is
-    compared bit by bit over the whole overlap.
+    compared bit by bit over the whole overlap.  Memory is bounded: of very many frames only codes of
+    some hashes propose, the same ones in every recording.
     """
     if not prints:
         return []
     codes = np.concatenate(prints)
-    owner = np.repeat(np.arange(len(prints)), [len(p) for p in prints])
-    place = np.concatenate([np.arange(len(p)) for p in prints])
+    owner = np.repeat(np.arange(len(prints), dtype=np.int32), [len(p) for p in prints])
+    place = np.concatenate([np.arange(len(p), dtype=np.int32) for p in prints])
     # A held note repeats its code: of a run only the first frame proposes.
     fresh = (codes != 0) & np.r_[True, (np.diff(codes) != 0) | (np.diff(owner) != 0)][: len(codes)]
+    if (thin := -(-int(fresh.sum()) // PROPOSING)) > 1:
+        fresh &= (codes * np.uint32(2654435761) >> np.uint32(16)) % thin == 0  # Knuth's multiplicative hash
     codes, owner, place = codes[fresh], owner[fresh], place[fresh]
     order = np.argsort(codes, kind="stable")
     codes, owner, place = codes[order], owner[order], place[order]
-    starts = np.flatnonzero(np.r_[True, np.diff(codes) != 0]) if len(codes) else np.zeros(0, int)
-    ends = np.r_[starts[1:], len(codes)] if len(codes) else np.zeros(0, int)
-    run = np.repeat(ends - starts, ends - starts)
-    votes: dict[tuple[int, int, int], int] = {}
+    changes = np.flatnonzero(np.diff(codes)) + 1
+    run = np.diff(np.r_[0, changes, len(codes)])
+    rare = np.repeat(run <= COMMON, run)
+    proposals = [np.zeros(0, np.uint64)]
     # Frames of equal code lie side by side: compare each with its 1st, 2nd, ... follower.
-    for gap in range(1, COMMON):
-        if len(codes) <= gap:
-            break
-        same = (codes[gap:] == codes[:-gap]) & (owner[gap:] != owner[:-gap]) & (run[gap:] <= COMMON)
-        i, j = owner[:-gap][same], owner[gap:][same]
-        offset = place[gap:][same] - place[:-gap][same]
-        swap = i > j
-        i, j, offset = np.where(swap, j, i), np.where(swap, i, j), np.where(swap, -offset, offset)
-        for key, n in zip(*_counted(np.stack([i, j, offset], axis=1)), strict=True):
-            votes[key] = votes.get(key, 0) + n
+    for gap in range(1, min(COMMON, len(codes))):
+        same = np.flatnonzero((codes[gap:] == codes[:-gap]) & (owner[gap:] != owner[:-gap]) & rare[gap:])
+        # The order is stable and frames were in order of their recordings: the first is the lower one.
+        i, j = owner[same].astype(np.uint64), owner[same + gap].astype(np.uint64)
+        offset = (place[same + gap].astype(np.int64) - place[same] + _MIDDLE).astype(np.uint64)
+        proposals.append(i << np.uint64(44) | j << np.uint64(24) | offset)
+    keys, votes = np.unique(np.concatenate(proposals), return_counts=True)
     best: dict[tuple[int, int], Match] = {}
-    for (i, j, offset), n in votes.items():
-        if n >= VOTES and (match := _compare(prints, i, j, offset)):
+    for key in keys[votes >= VOTES].tolist():
+        i, j, offset = key >> 44, key >> 24 & 0xFFFFF, (key & 0xFFFFFF) - _MIDDLE
+        if match := _compare(prints, i, j, offset):
             known = best.get((i, j))
             if known is None or match.bit_error_rate < known.bit_error_rate:
                 best[i, j] = match
     return sorted(best.values(), key=lambda m: (m.first, m.second))
-
-
-def _counted(rows: np.ndarray) -> tuple[list[tuple[int, int, int]], list[int]]:
-    if not len(rows):
-        return [], []
-    unique, counts = np.unique(rows, axis=0, return_counts=True)
-    return [(int(a), int(b), int(c)) for a, b, c in unique], counts.tolist()
 
 
 def _compare(prints: Sequence[np.ndarray], i: int, j: int, offset: int) -> Match | None:

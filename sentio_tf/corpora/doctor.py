@@ -350,6 +350,8 @@ def _files(report: Report, corpus: Corpus, root: Path, tracks: Sequence[Track]) 
     if missing:
         names = [t.track_id for t in missing]
         text = f"{corpus.name}: {len(missing)} of {len(tracks)} labelled tracks have no file: {_name_some(names)}"
+        if len(missing) == len(tracks):
+            text += "; to examine labels alone: --no-audio"
         report.add("audio", "error", text, names)
     folders = {t.path.parent for t in tracks}
     known = {t.path for t in tracks}
