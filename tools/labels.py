@@ -68,9 +68,9 @@ def main(root: Path) -> None:
     rows = [
         [f.level, f.check, f.text]
         for report in reports
-        for level in ("error", "warning")
+        for level in ("error", "warning", "note")
         for f in report.findings
-        if f.level == level and f.check != "swap"
+        if f.level == level and f.check not in ("swap", "groups") and f.text != "not examined"
     ]
     quadrants = [
         f"{corpus} {' / '.join(str(counts[q]) for q in ('Q1', 'Q2', 'Q3', 'Q4'))}"

@@ -27,11 +27,12 @@ def data() -> None:
 @data.command()
 @click.argument("source", required=False, metavar="[CORPUS:ROOT]")
 @labels_option
+@click.option("--over-time", is_flag=True, help="Labels over time instead, where a corpus has them.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
-def show(source, labels, form) -> None:
+def show(source, labels, over_time, form) -> None:
     """What corpora there are, or the tracks of one: labels in [-1, 1], groups, official parts.
 
-    csv and json list every track.
+    csv and json list every track, or with --over-time every half second of it.
     """
     import json
     from collections import Counter
@@ -51,7 +52,10 @@ def show(source, labels, form) -> None:
                 for name in fields[1:]:
                     click.echo(f"  {name.replace('_', ' '):11} {entry[name]}")
         return
-    corpus, _ = locate(source)
+    corpus, root = locate(source)
+    if over_time:
+        _show_over_time(corpus, root, form)
+        return
     tracks = read_labels(source, version=labels)
     columns = ["track_id", "group", "valence", "arousal", "valence_sign", "arousal_sign"]
     columns += ["valence_sd", "arousal_sd", "split", "category", "tags"]
@@ -75,6 +79,31 @@ def show(source, labels, form) -> None:
             values = sorted(getattr(t, axis) for t in tracks if t.rated)
             mean = sum(values) / len(values)
             click.echo(f"  {axis:11} {values[0]:+.2f} to {values[-1]:+.2f}, mean {mean:+.2f}")
+
+
+def _show_over_time(corpus, root, form) -> None:
+    import json
+
+    curves = corpus.dynamics(root) if corpus.dynamics else {}
+    if not curves:
+        raise SentioError(f"{root}: expected labels over time (deam, emomusic, pmemo), received {corpus.name} without")
+    songs = sorted(curves, key=lambda name: (len(name), name))
+    if form == "json":
+        fields = ("times_s", "valence", "arousal")
+        click.echo(json.dumps({s: {f: getattr(curves[s], f).tolist() for f in fields} for s in songs}))
+    elif form == "csv":
+        curve_rows = (zip(c.times_s, c.valence, c.arousal, strict=True) for c in map(curves.get, songs))
+        _write_csv(
+            [
+                {"track_id": song, "time_s": float(t), "valence": float(v), "arousal": float(a)}
+                for song, rows in zip(songs, curve_rows, strict=True)
+                for t, v, a in rows
+            ]
+        )
+    else:
+        points = sum(len(c.times_s) for c in curves.values())
+        first, last = (f(f(c.times_s) for c in curves.values()) for f in (min, max))
+        click.echo(f"{corpus.name}: {len(songs)} songs, {points} points from {first:g} to {last:g} s, in [-1, 1]")
 
 
 def _write_csv(rows) -> None:

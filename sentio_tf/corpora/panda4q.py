@@ -52,7 +52,15 @@ def _read_archive(root: Path) -> list[Track]:
 
 def _track(name: str, path: Path, group: str, quadrant: str, where: str) -> Track:
     valence, arousal = labels.signs(quadrant, where=where)
-    return Track(track_id=name, corpus="panda4q", path=path, group=group, valence_sign=valence, arousal_sign=arousal)
+    return Track(
+        track_id=name,
+        corpus="panda4q",
+        path=path,
+        group=group,
+        valence_sign=valence,
+        arousal_sign=arousal,
+        recording=SAME.get(name, ""),
+    )
 
 
 CORPUS = Corpus(

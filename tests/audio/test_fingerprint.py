@@ -39,7 +39,7 @@ def test_a_bit_is_the_sign_of_the_change_of_an_energy_difference(rng):
     for n in range(1, 4):
         now, before = energies(n), energies(n - 1)
         bits = [(now[m + 1] - now[m]) - (before[m + 1] - before[m]) < 0 for m in range(32)]
-        assert int("".join("01"[b] for b in bits), 2) == found[n - 1]
+        assert int("".join("01"[int(b)] for b in bits), 2) == found[n - 1]
 
 
 @pytest.mark.parametrize(

@@ -69,10 +69,28 @@ def test_show_a_corpus(songs):
     assert [float(r["valence"]) for r in table] == [r["valence"] for r in rows]
 
 
+@pytest.mark.parametrize("name", ["deam", "emomusic", "pmemo"])
+def test_show_labels_over_time(tmp_path, name):
+    from sentio_tf.corpora import CORPORA
+    from tests.corpora import miniatures
+
+    root = miniatures.write(name, tmp_path / name)
+    curves = CORPORA[name].dynamics(root)
+    found = json.loads(call("show", f"{name}:{root}", "--over-time", "--format", "json").stdout)
+    assert set(found) == set(curves)
+    table = list(csv.DictReader(io.StringIO(call("show", f"{name}:{root}", "--over-time", "--format", "csv").stdout)))
+    assert len(table) == sum(len(c.times_s) for c in curves.values())
+    song = table[0]["track_id"]
+    assert float(table[0]["time_s"]) == curves[song].times_s[0] == found[song]["times_s"][0]
+    assert float(table[0]["arousal"]) == curves[song].arousal[0]
+    assert f"{len(curves)} songs" in call("show", f"{name}:{root}", "--over-time").stdout
+
+
 def test_show_what_is_not_there(tmp_path):
     failed(call("show", "jazz:x"), "expected CORPUS:ROOT")
     failed(call("show", f"deam:{tmp_path / 'no'}"), "no such folder")
     failed(call("show", f"deam:{tmp_path}"), "no such label file")
+    failed(call("show", f"panda4q:{tmp_path}", "--over-time"), "expected labels over time")
 
 
 def test_help_of_every_command_is_light():

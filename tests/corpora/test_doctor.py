@@ -373,6 +373,16 @@ def test_a_corrected_copy_is_left_alone(shared, tmp_path):
 
 
 @pytest.mark.shared
+def test_known_doubles_of_panda4q_stay_together(shared):
+    """Found by the doctor: one recording under two artists' names, twice."""
+    tracks = corpora.read_labels(f"panda4q:{shared / 'panda4q'}")
+    group = dict(zip([t.track_id for t in tracks], split.components(tracks), strict=True))
+    assert len({t.group for t in tracks}) - len(set(group.values())) == 2
+    assert group["MT0000523076"] == group["MT0000941301"]
+    assert group["MT0002161109"] == group["MT0033415296"]
+
+
+@pytest.mark.shared
 def test_deam_and_emomusic_are_the_same_songs(shared):
     sources = [f"{name}:{shared / name}" for name in ("deam", "emomusic")]
     report = examine(sources, listen=False)
