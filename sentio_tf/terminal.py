@@ -12,9 +12,7 @@ from typing import IO
 
 from .errors import SentioError
 
-_lock = threading.RLock()
-_depth = 0  # threads and calls inside `quiet` now
-_saved = -1  # where descriptor 2 led before the first of them
+_depth = 0  # calls inside `quiet` now
 _sink: IO[bytes] | None = None  # opened once: decoding enters here for every block
 
 
@@ -22,51 +20,40 @@ _sink: IO[bytes] | None = None  # opened once: decoding enters here for every bl
 def quiet() -> Iterator[None]:
     """Hold back what C++ writes to file descriptor 2; show its end if an unexpected error comes out.
 
-    May be entered by several threads at once: the descriptor is the process', so the first one in
-    redirects it and the last one out puts it back.
+    The descriptor is the process', so only the main thread redirects it: threads that take turns in here
+    would keep it redirected, and whatever anybody had to say would be lost.
     """
-    if sys.stderr is None:  # closed by the caller: nothing to keep away
+    global _depth, _sink
+    if sys.stderr is None or threading.current_thread() is not threading.main_thread():
         yield
         return
-    _enter()
+    if _depth:  # redirected already
+        yield
+        return
+    sys.stderr.flush()
+    if _sink is None:
+        _sink = tempfile.TemporaryFile()  # noqa: SIM115  kept for the life of the process
+    saved = os.dup(2)
+    os.dup2(_sink.fileno(), 2)
+    _depth = 1
+    show = False
     try:
         yield
     except (SentioError, ValueError, RuntimeError):
-        _leave()
         raise  # expected: becomes one line
     except BaseException:
-        _leave(show=True)
+        show = True
         raise
-    else:
-        _leave()
-
-
-def _enter() -> None:
-    global _depth, _saved, _sink
-    with _lock:
-        if _depth == 0:
-            sys.stderr.flush()
-            if _sink is None:
-                _sink = tempfile.TemporaryFile()  # noqa: SIM115  kept for the life of the process
-            _saved = os.dup(2)
-            os.dup2(_sink.fileno(), 2)
-        _depth += 1
-
-
-def _leave(*, show: bool = False) -> None:
-    global _depth
-    with _lock:
-        assert _sink is not None
-        _depth -= 1
+    finally:
+        _depth = 0
+        sys.stderr.flush()
+        os.dup2(saved, 2)
+        os.close(saved)
         if show:
             _sink.seek(0)
-            os.write(_saved, _sink.read()[-4000:])
-        if _depth == 0:
-            sys.stderr.flush()
-            os.dup2(_saved, 2)
-            os.close(_saved)
-            _sink.seek(0)
-            _sink.truncate()
+            sys.stderr.write(_sink.read().decode(errors="replace")[-4000:])
+        _sink.seek(0)
+        _sink.truncate()
 
 
 def printable(text: str) -> str:

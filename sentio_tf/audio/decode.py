@@ -226,7 +226,7 @@ def blocks(
         except (ValueError, RuntimeError) as error:
             raise AudioError(f"{path}: a sample rate of {rate} Hz cannot be resampled ({error}); convert it") from None
         direct = rate == sample_rate
-        count = 0
+        count = given = 0
         loudest = loudest_mono = 0.0
         for block in _guarded(path, source, offset_s):
             if limit is not None:
@@ -237,6 +237,7 @@ def blocks(
             count += len(mono)
             out = mono if direct else stream.resample_chunk(mono)
             if len(out):
+                given += len(out)
                 yield np.clip(out, -1.0, 1.0)
             if limit is not None and count >= limit:
                 break
@@ -251,7 +252,10 @@ def blocks(
         if not direct:
             rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)
             if len(rest):
+                given += len(rest)
                 yield np.clip(rest, -1.0, 1.0)
+        if not given:
+            raise AudioError(f"{path}: expected audio, received {count} samples, too few to resample; get it again")
 
 
 def _guarded(path: Path, source: Source, offset_s: float) -> Iterator[np.ndarray]:

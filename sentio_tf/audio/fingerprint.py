@@ -24,10 +24,10 @@ QUIET_DB = 50.0
 
 # The authors call two blocks the same below .35; over the whole overlap of two songs less is needed.
 SAME = 0.25
-SHORTEST_S = 5.0  # overlap that is compared
+SHORTEST_S = 5.0  # sound that must be heard in both
 VOTES = 4  # frames that must agree exactly, at one offset, before a pair is compared
-COMMON = 64  # a code that more frames have than this tells songs apart no longer
-PROPOSING = 20_000_000  # frames that propose, at most
+COMMON = 32  # a code that more frames have than this tells songs apart no longer
+PROPOSING = 4_000_000  # frames that propose, about
 _MIDDLE = 1 << 23  # offsets are packed into 24 bits, recordings into 20 each
 
 
@@ -79,14 +79,11 @@ def matches(prints: Sequence[np.ndarray]) -> list[Match]:
     """
     if not prints:
         return []
-    codes = np.concatenate(prints)
-    owner = np.repeat(np.arange(len(prints), dtype=np.int32), [len(p) for p in prints])
-    place = np.concatenate([np.arange(len(p), dtype=np.int32) for p in prints])
-    # A held note repeats its code: of a run only the first frame proposes.
-    fresh = (codes != 0) & np.r_[True, (np.diff(codes) != 0) | (np.diff(owner) != 0)][: len(codes)]
-    if (thin := -(-int(fresh.sum()) // PROPOSING)) > 1:
-        fresh &= (codes * np.uint32(2654435761) >> np.uint32(16)) % thin == 0  # Knuth's multiplicative hash
-    codes, owner, place = codes[fresh], owner[fresh], place[fresh]
+    thin = max(1, -(-sum(map(len, prints)) // PROPOSING))
+    chosen = [_proposing(p, thin) for p in prints]
+    codes = np.concatenate([p[at] for p, at in zip(prints, chosen, strict=True)])
+    owner = np.repeat(np.arange(len(prints), dtype=np.int32), [len(at) for at in chosen])
+    place = np.concatenate(chosen).astype(np.int32)
     order = np.argsort(codes, kind="stable")
     codes, owner, place = codes[order], owner[order], place[order]
     changes = np.flatnonzero(np.diff(codes)) + 1
@@ -111,13 +108,24 @@ def matches(prints: Sequence[np.ndarray]) -> list[Match]:
     return sorted(best.values(), key=lambda m: (m.first, m.second))
 
 
+def _proposing(codes: np.ndarray, thin: int) -> np.ndarray:
+    """Places of the codes that propose: the first of each run, since a held note repeats its code."""
+    fresh = (codes != 0) & np.r_[True, np.diff(codes) != 0][: len(codes)]
+    if thin > 1:
+        fresh &= (codes * np.uint32(2654435761) >> np.uint32(16)) % thin == 0  # Knuth's multiplicative hash
+    return np.flatnonzero(fresh)
+
+
 def _compare(prints: Sequence[np.ndarray], i: int, j: int, offset: int) -> Match | None:
     """`offset`: place in j minus place in i of the same sound."""
     a, b = prints[i][max(0, -offset) :], prints[j][max(0, offset) :]
     length = min(len(a), len(b))
-    if length * HOP < SHORTEST_S * SAMPLE_RATE:
+    a, b = a[:length], b[:length]
+    # Only what is heard in both counts: two fades that share a click are not the same recording.
+    heard_s = int(((a != 0) & (b != 0)).sum()) * HOP / SAMPLE_RATE
+    if heard_s < SHORTEST_S:
         return None
-    rate = bit_error_rate(a[:length], b[:length])
+    rate = bit_error_rate(a, b)
     if rate > SAME:
         return None
-    return Match(i, j, -offset * HOP / SAMPLE_RATE, length * HOP / SAMPLE_RATE, rate)
+    return Match(i, j, -offset * HOP / SAMPLE_RATE, heard_s, rate)

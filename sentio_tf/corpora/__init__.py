@@ -47,6 +47,9 @@ def read_labels(source: str, *, version: str | None = None) -> list[Track]:
     `version` chooses among versions of the labels (`Corpus.versions`); corpora with one version ignore it.
     """
     corpus, root = locate(source)
+    known = {v: None for c in CORPORA.values() for v in c.versions}
+    if version and version not in known:
+        raise DataError(f"labels: expected one of {', '.join(known)}, received {version!r}")
     options = {"version": version} if version and corpus.versions else {}
     return corpus.read(root, **options)
 

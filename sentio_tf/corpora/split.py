@@ -130,9 +130,10 @@ class Split:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of scheme, tracks, groups and parts."""
+        """SHA-256 of scheme, settings, tracks, groups and parts."""
         lines = [f"{key},{self.groups[key]},{','.join(self.parts[key])}" for key in sorted(self.parts)]
-        return hashlib.sha256("\n".join([self.scheme, *lines]).encode()).hexdigest()
+        head = json.dumps([self.scheme, dict(self.settings)], sort_keys=True)
+        return hashlib.sha256("\n".join([head, *lines]).encode()).hexdigest()
 
     def leaks(self) -> list[str]:
         """Groups that lie in more than one part of any repeat, e.g. an artist in train and test."""
@@ -238,6 +239,9 @@ def make(
     if scheme == "holdout":
         parts = [(name,) for name in _holdout(tracks, shares, seed=seed, grid=grid)]
         settings["shares"] = dict(shares)
+        # Few groups cannot be divided as asked: what came of it stands beside.
+        found = Counter(name for (name,) in parts)
+        settings["obtained"] = {name: round(found[name] / len(tracks), 4) for name in shares}
     elif scheme in ("kfold", "repeated"):
         rounds = [
             group_folds(tracks, k, seed=seed + r, grid=grid) for r in range(repeats if scheme == "repeated" else 1)
@@ -260,7 +264,11 @@ def _holdout(tracks: Sequence[Track], shares: Mapping[str, float], *, seed: int,
         raise DataError(f"expected shares above 0 that sum to 1, received {dict(shares)}; write e.g. 80/10/10")
     # As few folds as give the shares whole: large folds are stratified best.
     groups = len(set(components(tracks)))
-    whole = [k for k in (2, 3, 4, 5, 10, 20) if all(abs(s * k - round(s * k)) < 1e-6 for s in shares.values())]
+    whole = [
+        k
+        for k in (2, 3, 4, 5, 8, 10, 20, 25, 40, 50, 100)
+        if all(abs(s * k - round(s * k)) < 1e-6 for s in shares.values())
+    ]
     k = min(whole[0] if whole else 20, groups)
     folds = group_folds(tracks, k, seed=seed, grid=grid)
     if k < len(shares):

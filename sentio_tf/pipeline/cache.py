@@ -12,11 +12,11 @@ import errno
 import hashlib
 import json
 import os
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ STEP_16 = 1 / 128  # dB
 RANGE_8 = 120.0  # dB below the loudest value of a track that 8 bits reach: 80 for the floor, 40 for quiet windows
 UNIT_TRACKS = 32  # tracks a shard, at most
 UNIT_BYTES = 256 << 20  # of their files
+MAPPED = 100  # shards mapped at a time: each holds a descriptor, of which a process may have 256
 
 Progress = Callable[[str, int, int], None]  # step, done, total
 
@@ -103,6 +104,8 @@ class Cache:
         self.folder = spec.folder
         self._shards: dict[Path, Shard] = {}
         self._where: dict[str, Shard] = {}
+        self._mapped: OrderedDict[Path, Shard] = OrderedDict()  # used last at the end
+        self._ids: dict[tuple, str] = {}  # of the parts of files that were asked for
         self._check_spec()
         self._unsaid = self.refresh()  # damage that was found before there was somebody to tell
 
@@ -139,6 +142,8 @@ class Cache:
         for path in sorted(there - self._shards.keys()):
             try:
                 shard = Shard(path)
+            except FileNotFoundError:
+                continue  # another process has just discarded it
             except ShardDamaged as error:
                 damaged.append(self._discard(path, str(error)))
                 continue
@@ -149,13 +154,23 @@ class Cache:
         return damaged
 
     def _discard(self, path: Path, reason: str) -> str:
-        path.unlink(missing_ok=True)
-        if path in self._shards:
-            self._forget(self._shards[path])
+        """Remove a damaged shard, unless another process has put a new one in its place."""
+        shard = self._shards.get(path)
+        if shard is None or shard.is_in_place():
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise DataError(
+                    f"{path}: damaged ({reason}), and cannot be removed ({error.strerror}); remove it or name another "
+                    "--cache"
+                ) from None
+        if shard:
+            self._forget(shard)
         return f"{path.name}: damaged shard removed ({reason})"
 
     def _forget(self, shard: Shard) -> None:
         del self._shards[shard.path]
+        self._mapped.pop(shard.path, None)
         # Another process may have written the same entry a second time.
         self._where = {id_: s for s in self._shards.values() for id_ in s.entries}
 
@@ -165,16 +180,28 @@ class Cache:
     def read(self, track: Track) -> Codes:
         """The whole track, `(frames, n_mels)` in dB or `(samples, 1)`, mapped from disk; slices are float32.
 
-        Raises: DataError if it is not in the cache, or damaged (the shard is removed then).
+        What a build or an earlier read of this process saw counts: a file that is touched or unmounted
+        during training does not matter.  Raises: DataError if it is not in the cache, or damaged (the
+        shard is removed then).
         """
-        id_ = entry_id(track)
+        part = (track.path, track.start_s, track.duration_s)
+        id_ = self._ids.get(part)
+        if id_ is None or id_ not in self._where:
+            id_ = self._ids[part] = entry_id(track)
         if id_ not in self._where:
             raise DataError(f"{track.key}: not in the cache {self.folder}; build it first")
         shard = self._where[id_]
         try:
-            return shard.read(id_)
+            codes = shard.read(id_)
         except ShardDamaged as error:
             raise DataError(f"{self._discard(shard.path, str(error))}; run again to rebuild it") from None
+        except OSError as error:
+            raise DataError(f"{shard.path}: the shard cannot be read ({error.strerror})") from None
+        self._mapped[shard.path] = shard
+        self._mapped.move_to_end(shard.path)
+        while len(self._mapped) > MAPPED:
+            self._mapped.popitem(last=False)[1].release()
+        return codes
 
     def size(self) -> tuple[float, int]:
         """Hours of music and bytes of the shards."""
@@ -200,18 +227,22 @@ class Cache:
         """
         if self.spec.holds == "nothing":
             return {}
+        self._check_spec()  # the folder may have become another cache's since it was opened
         failed: dict[str, str] = {}
-        wanted: dict[str, Track] = {}
+        wanted: dict[str, list[Track]] = {}  # the same part of a file may stand under several keys
         for track in tracks:
             try:
-                wanted[entry_id(track)] = track
+                id_ = entry_id(track)
             except DataError as error:
                 failed[track.key] = str(error)
+                continue
+            self._ids[track.path, track.start_s, track.duration_s] = id_
+            wanted.setdefault(id_, []).append(track)
         damaged, self._unsaid = [*self._unsaid, *self.refresh(), *self._verify(wanted)], []
         for line in damaged:
             if report:
                 report(f"{line}; its tracks are computed again")
-        missing = {id_: t for id_, t in wanted.items() if id_ not in self._where}
+        missing = {id_: own[0] for id_, own in wanted.items() if id_ not in self._where}
         if missing:
             self._create_folder()
             done = 0
@@ -222,7 +253,8 @@ class Cache:
                 if progress:
                     progress(self.spec.holds, done, len(missing))
 
-            failed |= self._build_units(list(units(missing)), workers or os.cpu_count() or 1, step)
+            why = self._build_units(list(units(missing)), workers or os.cpu_count() or 1, step)
+            failed |= {track.key: reason for id_, reason in why.items() for track in wanted[id_]}
         return failed
 
     def _verify(self, ids) -> list[str]:
@@ -237,12 +269,19 @@ class Cache:
 
     def _create_folder(self) -> None:
         file = self.folder / "spec.json"
+        part = self.folder / f"spec.{os.getpid()}.part"
         with _disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            if not file.exists():
-                part = self.folder / f"spec.{os.getpid()}.part"
-                part.write_text(json.dumps(self.spec.parameters(), indent=1) + "\n", encoding="utf-8")
-                os.replace(part, file)
+            part.write_text(json.dumps(self.spec.parameters(), indent=1) + "\n", encoding="utf-8")
+            try:
+                os.link(part, file)  # fails where another process was first, which a rename would not
+            except FileExistsError:
+                pass
+            except OSError:  # no links on this file system
+                if not file.exists():
+                    os.replace(part, file)
+            part.unlink(missing_ok=True)
+        self._check_spec()
 
     def _build_units(self, todo: list[dict[str, Track]], workers: int, step: Callable[[], None]) -> dict[str, str]:
         failed: dict[str, str] = {}
@@ -285,9 +324,16 @@ class Cache:
             try:
                 arrays.append((id_, track.key, job.result()))
             except SentioError as error:
-                failed[track.key] = str(error)
+                failed[id_] = str(error)
             except BrokenProcessPool:
-                raise DataError("a worker of the cache was killed (out of memory?); run again to continue") from None
+                raise DataError(
+                    "a worker of the cache was killed: out of memory, or this is a script that starts processes "
+                    "without `if __name__ == '__main__':`; run again to continue"
+                ) from None
+            except OSError:
+                raise  # the disk's, not the track's
+            except Exception as error:  # one strange file must not lose the others
+                failed[id_] = f"{track.path}: {type(error).__name__}: {error}"
             step()
         if arrays:
             arrays.sort(key=lambda a: a[1])
@@ -366,8 +412,10 @@ def unlimited(spec: MelSpec) -> MelSpec:
 def quantize(values: np.ndarray, bits: int) -> Codes:
     """Codes of values in dB, error at most half a step: 1/256 dB (16 bit), at most 120/510 dB (8 bit).
 
-    With 8 bit, values more than `RANGE_8` below the largest become that.
+    With 8 bit, values more than `RANGE_8` below the largest become that.  Raises: DataError for NaN or inf.
     """
+    if not np.isfinite(values).all():
+        raise DataError("expected a finite log-mel, received NaN or inf; get the file again")
     if bits == 16:
         # Never reached by a log-mel, -100 to about 60 dB, but a wrapped code would be a loud lie.
         codes = np.clip(np.round(values / STEP_16), -32768, 32767)
@@ -414,6 +462,8 @@ class Locks:
             fcntl.lockf(self._file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, self._place(name))
         except (BlockingIOError, PermissionError):
             return False
+        except OSError:  # no locks on this file system: as on Windows
+            return True
         return True
 
     def release(self, name: str) -> None:
@@ -422,7 +472,8 @@ class Locks:
             import fcntl
         except ImportError:
             return
-        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, self._place(name))
+        with suppress(OSError):
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, self._place(name))
 
     @staticmethod
     def _place(name: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import dataclasses
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -81,7 +82,7 @@ def dataset(
     batch: int = 32,
     repeats: dict[str, float] | None = None,
     seed: int = 0,
-    workers: int = 2,
+    workers: int | None = None,
     report: Callable[[str], None] | None = None,
 ):
     """Endless `tf.data.Dataset` of random crops: log-mel `(batch, bands, frames, 1)` in dB, target `(batch, 3)`.
@@ -95,7 +96,7 @@ def dataset(
         spec: where examples come from, see `Spec`; augmentation of the waveform needs `holds` "waveform"
             or "nothing".
         augment: what happens to an example, see `audio.augment.Augment`; None: nothing.
-        workers: examples made at the same time.
+        workers: examples made at the same time; None: one a core.
 
     Raises: ConfigError if `augment` needs waveforms and `spec` has none; DataError for a track without a
         label, or whose file cannot be read.
@@ -126,7 +127,9 @@ def dataset(
         return tf.ensure_shape(x, (spec.mel.n_mels, frames, 1)), tf.gather(targets, i), draw
 
     data = places(lengths, counts, frames=frames, seed=seed)
-    data = data.map(load, num_parallel_calls=workers, deterministic=True).batch(batch, drop_remainder=True)
+    data = data.map(load, num_parallel_calls=workers or os.cpu_count() or 2, deterministic=True).batch(
+        batch, drop_remainder=True
+    )
     return mixed(data, augment).prefetch(2)
 
 

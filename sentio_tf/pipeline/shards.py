@@ -118,8 +118,14 @@ def _aligned(place: int) -> int:
     return -(-place // ALIGN) * ALIGN
 
 
+def _version(descriptor: int) -> tuple[int, int]:
+    """Tells a file from another one that was renamed to its place."""
+    stat = os.fstat(descriptor)
+    return stat.st_ino, stat.st_mtime_ns
+
+
 class Shard:
-    """A shard, mapped for reading.
+    """A shard; mapped when it is first read, because a mapping holds a descriptor.
 
     Raises: ShardDamaged if the header is not whole or does not fit the file, OSError if it cannot be read.
     """
@@ -138,15 +144,34 @@ class Shard:
             self.entries = {e["id"]: Entry(**e) for e in json.loads(header)["entries"]}
             if any(e.offset + e.nbytes > size for e in self.entries.values()):
                 raise ShardDamaged("it is cut short")
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self.version = _version(file.fileno())
+        self._map: mmap.mmap | None = None
         self._sound: set[str] = set()
 
     def read(self, id_: str) -> Codes:
-        """The array of an entry; its checksum is compared the first time.  Raises: ShardDamaged."""
+        """The array of an entry; its checksum is compared the first time.  Raises: ShardDamaged, OSError."""
         entry = self.entries[id_]
-        codes = np.frombuffer(self._map, entry.dtype, entry.rows * entry.width, entry.offset)
+        mapped = self._map
+        if mapped is None:
+            with self.path.open("rb") as file:
+                mapped = self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            if entry.offset + entry.nbytes > len(mapped):
+                raise ShardDamaged("it is cut short")
+        codes = np.frombuffer(mapped, entry.dtype, entry.rows * entry.width, entry.offset)
         if id_ not in self._sound:
             if zlib.crc32(codes.data) != entry.crc32:
                 raise ShardDamaged(f"the bytes of {entry.key} do not fit their checksum")
             self._sound.add(id_)
         return Codes(codes.reshape(entry.rows, entry.width), entry.scale, entry.zero)
+
+    def release(self) -> None:
+        """Give the mapping up; arrays that were read keep it for themselves, the next read maps anew."""
+        self._map = None
+
+    def is_in_place(self) -> bool:
+        """Whether the file is still the one that was opened."""
+        try:
+            with self.path.open("rb") as file:
+                return _version(file.fileno()) == self.version
+        except OSError:
+            return False

@@ -100,6 +100,8 @@ def dataset(
     front_end = LogMel(spec.mel)
     paths = tf.constant([str(t.path) for t in tracks])
     starts_s = tf.constant([t.start_s for t in tracks])
+    last = [int((t.start_s + t.duration_s) * rate) if t.duration_s else 2**60 for t in tracks]
+    ends = tf.constant(last, tf.int64)
     rates_ = tf.constant(rates, tf.int64)
     goals = tf.constant(targets)
 
@@ -108,7 +110,7 @@ def dataset(
         y = tf.reduce_mean(decode_bytes(tf.io.read_file(paths[i])), axis=1, keepdims=True)
         y = tfio.audio.resample(y, rate_in=rates_[i], rate_out=rate)[:, 0]
         first = tf.cast(tf.round(starts_s[i] * rate), tf.int64) + start * hop
-        part = y[first : first + samples]
+        part = y[first : tf.minimum(first + samples, ends[i])]
         times = -(-samples // tf.maximum(tf.size(part), 1))  # too short: repeated
         part = tf.tile(part, [times])[:samples]
         return front_end(tf.ensure_shape(part, (samples,))[None])[0], goals[i], draw

@@ -48,6 +48,7 @@ def fit(
     *,
     cache: Path | None = None,
     split: Path | None = None,
+    allow_divided: bool = False,
     skip_missing: bool = False,
     only: Sequence[str] = (),
     report: Callable[[str], None] = print,
@@ -64,6 +65,7 @@ def fit(
     Args:
         cache: folder of renderings and caches; None: `config.cache_root()`.
         split: a k-fold file of `sentio-tf data split`; None: folds are made from config.seed.
+        allow_divided: take a split that divides groups, as published ones may; the metrics say how many.
         skip_missing: leave tracks without their file out.
         only: names of the parts to train now ("0", "1", ..., "final"), so that several processes can
             share a run; the one that finds all parts complete writes the results, others return {}.
@@ -102,8 +104,9 @@ def fit(
         report(f"left out: {key}: {why}")
     tracks = [t for t in tracks if t.key not in quality.errors]
 
+    divided_groups = 0
     if split:
-        config, folds = read_folds(split, tracks, config, report)
+        config, folds, divided_groups = read_folds(split, tracks, config, allow_divided=allow_divided)
     elif len(set(components(tracks))) < max(config.folds, 2):
         raise DataError(f"expected {max(config.folds, 2)} groups or more, received {len(set(components(tracks)))}")
     elif config.folds:
@@ -164,7 +167,8 @@ def fit(
     kept = [r for r in rows if r["split"] == "test"] or rows
     results = {
         "scale": "[-1, 1]",
-        "protocol": "out-of-fold, grouped" if config.folds else "validation part, grouped",
+        "protocol": ("out-of-fold, grouped" if config.folds else "validation part, grouped")
+        + (f" ({divided_groups} groups divided)" if divided_groups else ""),
         "split": split_hash(tracks, folds),
         "seed": config.seed,
         "corpora": summarize(kept),
@@ -280,27 +284,27 @@ def load_model(path: Path) -> keras.Model:
 
 
 def read_folds(
-    path: Path, tracks: Sequence[Track], config: FitConfig, report: Callable[[str], None]
-) -> tuple[FitConfig, np.ndarray]:
-    """Folds of a split file, int `(tracks,)`, and the configuration with their number.
+    path: Path, tracks: Sequence[Track], config: FitConfig, *, allow_divided: bool = False
+) -> tuple[FitConfig, np.ndarray, int]:
+    """Folds of a split file, int `(tracks,)`, the configuration with their number, and the groups they divide.
 
-    Groups that are known to belong together only since the file was written are reported, because a
-    published split must be repeatable.
-
-    Raises: DataError if the file is no k-fold split of these tracks, or divides a group of its own.
+    Raises: DataError if the file is no k-fold split of these tracks, or divides a group of today without
+        `allow_divided`.
     """
-    file = load_split(path)
-    if file.scheme not in ("kfold", "repeated"):
+    file = load_split(path).for_tracks(tracks)
+    if file.scheme != "kfold":
         raise DataError(f"{path}: expected a split of scheme kfold, received {file.scheme}; make one with: data split")
-    if leaks := file.leaks():
-        raise DataError(f"{path}: {len(leaks)} groups lie in more than one fold, first {leaks[0]}; make it anew")
-    if leaks := file.for_tracks(tracks).leaks():
-        report(f"{path}: divides {len(leaks)} groups that belong together, as is known now: {', '.join(leaks[:5])}")
+    leaks = file.leaks()
+    if leaks and not allow_divided:
+        raise DataError(
+            f"{path}: {len(leaks)} groups lie in more than one fold, first {leaks[0]}; make it anew, "
+            "or repeat a published one with --allow-divided"
+        )
     folds = np.array([int(part) for part in file.of(tracks)])
     count = int(folds.max()) + 1
     if config.folds not in (0, count):
         raise DataError(f"{path}: expected {config.folds} folds as the configuration says, received {count}")
-    return dataclasses.replace(config, folds=count), folds
+    return dataclasses.replace(config, folds=count), folds, len(leaks)
 
 
 def validation_part(tracks: Sequence[Track], config: FitConfig) -> np.ndarray:

@@ -120,3 +120,17 @@ def test_nothing_to_hear(y):
 
 def test_no_recordings():
     assert matches([]) == []
+
+
+def test_a_shared_click_in_silence_is_no_recording():
+    """Regression: four audible frames made two fades the same recording."""
+    prints = []
+    for _ in range(2):
+        codes = np.zeros(1000, np.uint32)
+        codes[500:520] = np.arange(1, 21)
+        prints.append(codes)
+    assert matches(prints) == []
+    for codes in prints:
+        codes[500:800] = np.arange(1, 301)
+    (match,) = matches(prints)
+    assert match.overlap_s == pytest.approx(300 * HOP / RATE)

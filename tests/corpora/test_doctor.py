@@ -396,7 +396,7 @@ def test_deam_and_emomusic_are_the_same_songs(shared):
 def test_listening_names_a_worker_that_died(rated, monkeypatch):
     root, _ = rated(count=8, seconds=0.2)
     monkeypatch.setattr(doctor, "listen_to", die)
-    with pytest.raises(DataError, match="a worker was killed"):
+    with pytest.raises(DataError, match="a worker was killed: out of memory"):
         examine([f"folder:{root}"], workers=1)
 
 
@@ -405,3 +405,73 @@ def die(track):
     import signal
 
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+# -- found in review --------------------------------------------------------------------------------
+
+
+def test_a_split_made_before_its_artists_were_known(rated, make_table):
+    root, rows = rated()
+    make_table(root / "labels.csv", [{k: v for k, v in r.items() if k != "artist"} for r in rows])
+    made = split.make(corpora.read(f"folder:{root}"), "kfold", k=3)
+    assert made.leaks() == []
+    make_table(root / "labels.csv", rows)
+    report = examine([f"folder:{root}"], listen=False, split=made)
+    assert "groups lie in more than one part" in texts(report)
+
+
+def test_absolute_paths(rated, make_table, tmp_path, make_music):
+    root, rows = rated()
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    for name in ("a.flac", "spare.flac"):
+        soundfile.write(other / name, make_music(6, seed=len(name)), RATE)
+    make_table(root / "labels.csv", [*rows, rows[0] | {"path": str(other / "a.flac")}])
+    found = texts(examine([f"folder:{root}"], workers=1), "note")
+    assert "1 audio files have no label: ../elsewhere/spare.flac" in found
+
+
+def test_undecided_is_not_ok(tmp_path):
+    from tests.corpora import miniatures
+
+    root = miniatures.write("emomusic", tmp_path, songs=5)
+    report = examine([f"emomusic:{root}"], listen=False)
+    assert levels(report, "swap") == {"warning"}
+    for name in ("valence", "arousal"):
+        file = next(root.rglob(f"{name}_cont_average.csv"))
+        head, *rows = file.read_text().splitlines()
+        file.write_text("\n".join([head, *("9" + r for r in rows)]) + "\n")
+    report = examine([f"emomusic:{root}"], listen=False)
+    assert levels(report, "swap") == {"warning"}
+    assert "0 songs with both kinds of labels do not decide" in texts(report, "warning")
+
+
+def test_a_bad_value_over_time_is_a_finding(tmp_path):
+    from tests.corpora import miniatures
+
+    root = miniatures.write("emomusic", tmp_path, songs=12)
+    file = next(root.rglob("valence_cont_average.csv"))
+    head, first, *rows = file.read_text().splitlines()
+    cells = first.split(",")
+    file.write_text("\n".join([head, ",".join([cells[0], "7", *cells[2:]]), *rows]) + "\n")
+    report = examine([f"emomusic:{root}"], listen=False)
+    assert "labels over time cannot be used" in texts(report)
+    assert report.tracks
+
+
+def test_holm_keeps_sound_splits_quiet():
+    """Of 200 sound splits into five parts, about one in a hundred may be called strange."""
+    from pathlib import Path
+
+    from sentio_tf.corpora.track import Track
+
+    alarms = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        tracks = [Track(str(i), "c", Path("x"), str(i), *rng.uniform(-1, 1, 2)) for i in range(150)]
+        parts = {t.key: (str(f),) for t, f in zip(tracks, rng.integers(5, size=150), strict=True)}
+        report = doctor.Report([], tracks)
+        made = split.Split("kfold", parts, {t.key: t.group for t in tracks}, {})
+        doctor._split(report, "split", made, tracks)
+        alarms += "distributed otherwise" in texts(report, "warning")
+    assert alarms <= 8

@@ -424,7 +424,7 @@ def test_deam_of_later_songs_needs_no_labels_over_time(minis, copied):
 
 
 def test_deam_versions_are_two(minis):
-    refused("deam", minis["deam"], "expected one of corrected, official for deam, received 'mended'", version="mended")
+    refused("deam", minis["deam"], "expected one of corrected, official, received 'mended'", version="mended")
     assert read("pmemo", minis["pmemo"], version="official"), "a corpus of one version has nothing to choose"
 
 

@@ -78,6 +78,13 @@ def test_tracks_are_judged_over_all_their_windows(mini, tmp_path, make_music):
     assert "z-scores from" in quality.lines()[0]
 
 
+def test_what_the_dataset_gives_keeps_the_rules(mini, tmp_path):
+    tracks = corpora.read(f"folder:{mini / 'rated'}")
+    for x, y in pipeline.dataset(tracks, pipeline.Spec(tmp_path), batch=8).take(2):
+        assert [check_window(window) for window in x.numpy()] == [[]] * 8
+        assert np.abs(y.numpy()).max() <= 1
+
+
 @pytest.mark.shared
 def test_real_music_keeps_the_rules(shared, tmp_path):
     tracks = corpora.read_labels(f"emomusic:{shared / 'emomusic'}")

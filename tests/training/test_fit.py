@@ -184,3 +184,61 @@ def test_validation_keeps_the_best_averaged_weights(run, tmp_path, monkeypatch):
     for kept, average in zip(twin.get_weights(), averages[1], strict=True):
         np.testing.assert_allclose(kept, average, atol=1e-6)
     assert any(np.abs(k - w).max() > 1e-3 for k, w in zip(twin.get_weights(), model.get_weights(), strict=True))
+
+
+def test_folds_of_a_split_file(run, tmp_path):
+    """Folds come from the file; one that divides a group of today is refused, or taken and said so."""
+    import dataclasses
+
+    from sentio_tf.corpora import split
+
+    tracks = [t for s in run["sources"] for t in corpora.read(s)]
+    made = split.make(tracks, "kfold", k=2, seed=7)
+    made.save(tmp_path / "s.json")
+    settings = config.load(None, [s for s in run["sets"] if "folds" not in s] + ["epochs=1"])
+    options = {"cache": run["cache"], "report": lambda _: None}
+    results = training.fit(settings, run["sources"], tmp_path / "r", split=tmp_path / "s.json", **options)
+    assert results["protocol"] == "out-of-fold, grouped"
+    rows = [r for r in table(tmp_path / "r" / "predictions.csv") if r["split"] == "test"]
+    assert {f"{r['corpus']}/{r['track_id']}": (r["fold"],) for r in rows} == dict(made.parts)
+
+    parts = dict(made.parts) | {tracks[0].key: ("0",), tracks[1].key: ("1",)}
+    loose = {t.key: t.key for t in tracks}  # as if the artists had not been known
+    dataclasses.replace(made, parts=parts, groups=loose).save(tmp_path / "d.json")
+    with pytest.raises(DataError, match=r"1 groups lie in more than one fold.*--allow-divided"):
+        training.fit(settings, run["sources"], tmp_path / "d", split=tmp_path / "d.json", **options)
+    _, folds, divided = training.read_folds(tmp_path / "d.json", tracks, settings, allow_divided=True)
+    assert divided == 1
+    assert folds[0] != folds[1]
+    with pytest.raises(DataError, match="expected 3 folds"):
+        training.read_folds(tmp_path / "s.json", tracks, dataclasses.replace(settings, folds=3))
+    split.make(tracks).save(tmp_path / "h.json")
+    with pytest.raises(DataError, match="scheme kfold, received holdout"):
+        training.read_folds(tmp_path / "h.json", tracks, settings)
+
+
+def test_augmented_training_runs_from_waveforms(run, tmp_path):
+    augment = "augment={noise_snr_db: [10, 30], freq_masks: 1, mixup_alpha: 0.3}"
+    settings = config.load(None, ["model=tiny", "epochs=1", "batch_size=8", "crop_s=3", "validation=0.25", augment])
+    said = []
+    results = training.fit(settings, run["sources"], tmp_path / "r", cache=tmp_path / "c", report=said.append)
+    assert results["corpora"]
+    assert (tmp_path / "c" / "waveform").is_dir()
+    assert any("z-scores from" in line for line in said)
+
+
+def test_tracks_that_cannot_be_learnt_from_are_left_out(run, tmp_path, monkeypatch):
+    import dataclasses
+
+    real = corpora.read
+    none = dict.fromkeys(("valence", "arousal", "valence_sign", "arousal_sign"))
+
+    def read(source, **options):
+        tracks = real(source, **options)
+        return [*tracks[:-1], dataclasses.replace(tracks[-1], category="dog", **none)]
+
+    monkeypatch.setattr(corpora, "read", read)
+    said = []
+    settings = config.load(None, ["model=tiny", "epochs=1", "batch_size=8", "crop_s=3", "validation=0.25"])
+    training.fit(settings, run["sources"], tmp_path / "r", cache=run["cache"], report=said.append)
+    assert any("left out: 2 tracks with neither ratings nor signs" in line for line in said)
