@@ -29,6 +29,8 @@ def need(extra: str, *modules: str) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Keras says this of every tf.data dataset.
     warnings.filterwarnings("ignore", message=".*shuffle=True.*")
+    # And this of attention within one token, which short crops have in the last stage.
+    warnings.filterwarnings("ignore", message=".*softmax over axis.*")
     with quiet():
         import tensorflow  # noqa: F401
 

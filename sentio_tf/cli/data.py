@@ -30,9 +30,9 @@ def data() -> None:
 @click.option("--over-time", is_flag=True, help="Labels over time instead, where a corpus has them.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def show(source, labels, over_time, form) -> None:
-    """What corpora there are, or the tracks of one: labels in [-1, 1], groups, official parts.
+    """What corpora there are, or what one holds: labels in [-1, 1], groups, official parts.
 
-    csv and json list every track, or with --over-time every half second of it.
+    csv and json list its tracks, one by one, or with --over-time their half seconds.
     """
     import json
     from collections import Counter
@@ -59,7 +59,9 @@ def show(source, labels, over_time, form) -> None:
     tracks = read_labels(source, version=labels)
     columns = ["track_id", "group", "valence", "arousal", "valence_sign", "arousal_sign"]
     columns += ["valence_sd", "arousal_sd", "split", "category", "tags"]
-    rows = [{c: getattr(t, c) for c in columns} | {"path": str(t.path), "there": t.path.exists()} for t in tracks]
+    rows = [
+        {c: _rounded(getattr(t, c)) for c in columns} | {"path": str(t.path), "there": t.path.exists()} for t in tracks
+    ]
     if form == "json":
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
@@ -68,7 +70,7 @@ def show(source, labels, over_time, form) -> None:
         return
     click.echo(f"{corpus.name}: {corpus.citation}")
     click.echo(f"  licence     {corpus.licence}")
-    click.echo(f"  scale       {corpus.scale}")
+    click.echo(f"  scale       {_scale(corpus, root)}")
     rated, signs = sum(t.rated for t in tracks), sum(t.valence_sign is not None for t in tracks)
     click.echo(f"  tracks      {len(tracks)}: {rated} rated, {signs} with signs, {sum(r['there'] for r in rows)} files")
     click.echo(f"  groups      {len({t.group for t in tracks})} (artist, song or series)")
@@ -79,6 +81,15 @@ def show(source, labels, over_time, form) -> None:
             values = sorted(getattr(t, axis) for t in tracks if t.rated)
             mean = sum(values) / len(values)
             click.echo(f"  {axis:11} {values[0]:+.2f} to {values[-1]:+.2f}, mean {mean:+.2f}")
+
+
+def _scale(corpus, root) -> str:
+    if corpus.name != "folder":
+        return corpus.scale
+    from ..corpora.folder import read_about
+
+    low, high = read_about(root / "corpus.yaml").scale
+    return f"[{low:g}, {high:g}], {'from' if (root / 'corpus.yaml').exists() else 'as there is no'} corpus.yaml"
 
 
 def _show_over_time(corpus, root, form) -> None:
@@ -104,6 +115,10 @@ def _show_over_time(corpus, root, form) -> None:
         points = sum(len(c.times_s) for c in curves.values())
         first, last = (f(f(c.times_s) for c in curves.values()) for f in (min, max))
         click.echo(f"{corpus.name}: {len(songs)} songs, {points} points from {first:g} to {last:g} s, in [-1, 1]")
+
+
+def _rounded(value):
+    return round(value, 6) if isinstance(value, float) else value
 
 
 def _write_csv(rows) -> None:
@@ -148,17 +163,20 @@ def doctor(sources, labels, no_audio, spectrograms, split_file, plot, cache, wor
         progress=progress_bar(),
     )
     quality = _spectrograms(report, cache, workers) if spectrograms else None
-    if plot:
-        from ..evaluation.label_plane import labels as draw
-        from ..evaluation.plots import save
-
-        save(draw(report), plot)
-        click.echo(f"plot: {plot}", err=True)
     if form == "json":
         extra = {"spectrograms": quality.to_dict()} if quality else {}
         click.echo(json.dumps(report.to_dict() | extra, indent=2, ensure_ascii=False))
     else:
         _print_report(report)
+    if plot:  # last: what was found must not be lost to a picture that cannot be written
+        from ..evaluation.label_plane import labels as draw
+        from ..evaluation.plots import save
+
+        if report.quadrants:
+            save(draw(report), plot)
+            click.echo(f"plot: {plot}", err=True)
+        else:
+            click.echo("plot: nothing to draw, no track has valence and arousal or a quadrant", err=True)
     if report.spoiled:
         sys.exit(1)
 
@@ -174,7 +192,11 @@ def _spectrograms(report, cache, workers):
 
     root = Path(cache) if cache else cache_root()
     tracks = [t for t in report.tracks if t.path.exists()]
-    tracks = pipeline.render_tracks(tracks, root, progress=progress_bar())
+    try:
+        tracks = pipeline.render_tracks(tracks, root, progress=progress_bar())
+    except SentioError as error:
+        report.add("spectrograms", "error", f"MIDI is left out: {error}")
+        tracks = [t for t in tracks if t.path.suffix.lower() not in (".mid", ".midi")]
     store = pipeline.open_cache(pipeline.Spec(root))
     failed = store.build(tracks, workers=workers, progress=progress_bar(), report=lambda s: click.echo(s, err=True))
     quality = check_tracks([t for t in tracks if t.key not in failed], store)
@@ -189,6 +211,8 @@ def _print_report(report) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+
+    from ..corpora.doctor import many
 
     console = Console(emoji=False) if sys.stdout.isatty() else Console(emoji=False, width=120)
     order = list(LEVELS)
@@ -236,7 +260,9 @@ def _print_report(report) -> None:
             splits.add_row(*cells, f"{row['statistic']:.3f}", f"{row['p']:.2g}")
         console.print(splits)
     errors = sum(f.level == "error" for f in report.findings)
-    last = f"{errors} findings would spoil a result" if errors else "nothing found that would spoil a result"
+    last = (
+        f"{many(errors, 'finding')} that would spoil a result" if errors else "nothing found that would spoil a result"
+    )
     console.print(Text(last, style="bold red" if errors else "bold green"))
 
 
@@ -257,10 +283,27 @@ def _print_report(report) -> None:
 @click.option("--grid", type=click.IntRange(1, 20), default=5, show_default=True, help="Cells a side of the plane.")
 @seed_option
 @labels_option
+@click.option("--overwrite", is_flag=True, help="Replace a file that holds another split.")
 @click.option("--skip-missing", is_flag=True, help="Leave out labelled tracks whose file is missing.")
 @click.option("--no-audio", is_flag=True, help="The audio need not be there.")
 @click.option("--format", "form", type=TABLE_OR_JSON, default="table", show_default=True)
-def split(sources, out, check, scheme, shares, folds, repeats, name, grid, seed, labels, skip_missing, no_audio, form):
+def split(
+    sources,
+    out,
+    check,
+    scheme,
+    shares,
+    folds,
+    repeats,
+    name,
+    grid,
+    seed,
+    labels,
+    overwrite,
+    skip_missing,
+    no_audio,
+    form,
+):
     """Divide tracks by artist, song or series, balanced over the valence-arousal plane; write the split as a file.
 
     The file has a hash; `fit --split`, `data doctor --split` and `--check` refuse a changed one.  With
@@ -271,7 +314,11 @@ def split(sources, out, check, scheme, shares, folds, repeats, name, grid, seed,
     from ..corpora import split as splits
 
     if bool(out) == bool(check):
-        raise click.UsageError("expected --out FILE to make a split, or --check FILE to check one")
+        received = "both" if out else "neither"
+        raise click.UsageError(
+            f"expected --out FILE to make a split, or --check FILE to check one, received {received}"
+        )
+    _refuse_unused(scheme, check)
     tracks = [
         t
         for source in sources
@@ -294,7 +341,10 @@ def split(sources, out, check, scheme, shares, folds, repeats, name, grid, seed,
         shared = _shares(shares)
         made = splits.make(tracks, scheme, k=folds, repeats=repeats, seed=seed, grid=grid, shares=shared)
     if out:
-        made.save(Path(out))
+        file = Path(out)
+        if file.exists() and not overwrite and splits.load(file).hash != made.hash:
+            raise SentioError(f"{out}: holds another split; choose another --out, or --overwrite it")
+        made.save(file)
         click.echo(f"split: {out}", err=True)
     _print_split(made, tracks, form)
     leaks = made.leaks()
@@ -302,15 +352,36 @@ def split(sources, out, check, scheme, shares, folds, repeats, name, grid, seed,
         click.echo(f"warning: {len(leaks)} groups lie in more than one part, first {leaks[0]}", err=True)
     if leaks and check:
         raise SentioError(f"{check}: {len(leaks)} groups lie in more than one part, first {leaks[0]}; make it anew")
+    if check:
+        click.echo(f"ok: fits the {len(tracks)} tracks, no group in more than one part", err=True)
+
+
+def _refuse_unused(scheme: str, check: str | None) -> None:
+    """An option that would be ignored is a misunderstanding."""
+    context = click.get_current_context()
+    needs = {"folds": ("kfold", "repeated"), "repeats": ("repeated",), "name": ("official",), "shares": ("holdout",)}
+    for option, schemes in needs.items():
+        given = context.get_parameter_source(option) == click.core.ParameterSource.COMMANDLINE
+        if given and (check or scheme not in schemes):
+            raise click.UsageError(f"--{option}: expected --scheme {' or '.join(schemes)}, received {check or scheme}")
 
 
 def _shares(text: str) -> dict[str, float]:
     names = {2: ("train", "test"), 3: ("train", "validation", "test")}
     try:
         parts = [float(x) for x in text.split("/")]
+        if min(parts) <= 0 or not any(abs(sum(parts) - whole) < 1e-6 for whole in (1, 100)):
+            raise ValueError
         return {name: part / sum(parts) for name, part in zip(names[len(parts)], parts, strict=True)}
-    except (ValueError, KeyError, ZeroDivisionError):
-        raise click.UsageError(f"--shares: expected e.g. 80/10/10 or 80/20, received {text!r}") from None
+    except (ValueError, KeyError):
+        raise click.UsageError(
+            f"--shares: expected two or three shares above 0 that sum to 100, e.g. 80/10/10, received {text!r}"
+        ) from None
+
+
+def _order(part: str) -> tuple:
+    names = ["train", "val", "validation", "test"]
+    return part == "-", names.index(part) if part in names else len(names), part
 
 
 def _print_split(made, tracks, form) -> None:
@@ -322,7 +393,7 @@ def _print_split(made, tracks, form) -> None:
     rows = []
     for repeat in range(made.repeats):
         parts = made.of(tracks, repeat)
-        for part in sorted(set(parts), key=lambda p: (p == "-", p)):
+        for part in sorted(set(parts), key=_order):
             own = [t for t, p in zip(tracks, parts, strict=True) if p == part]
             counts = distribution(own)
             rows.append(
@@ -332,6 +403,7 @@ def _print_split(made, tracks, form) -> None:
                     "tracks": len(own),
                     "groups": len({made.groups[t.key] for t in own}),
                     **{q: counts[q] for q in QUADRANTS},
+                    "other": len(own) - sum(counts[q] for q in QUADRANTS),
                     "corpora": dict(Counter(t.corpus for t in own)),
                 }
             )
@@ -341,13 +413,14 @@ def _print_split(made, tracks, form) -> None:
         )
         return
     click.echo(f"{made.scheme}, hash {made.hash[:16]}")
-    head = f"{'part':12} {'tracks':>7} {'groups':>7}" + "".join(f"{q:>6}" for q in QUADRANTS)
+    columns = [*QUADRANTS, "other"]
+    head = f"{'part':12} {'tracks':>7} {'groups':>7}" + "".join(f"{q:>6}" for q in columns)
     click.echo((f"{'repeat':7} " if made.repeats > 1 else "") + head)
     for row in rows:
         lead = f"{row['repeat']:<7} " if made.repeats > 1 else ""
-        click.echo(
-            f"{lead}{row['part']:12} {row['tracks']:7} {row['groups']:7}" + "".join(f"{row[q]:6}" for q in QUADRANTS)
-        )
+        cells = "".join(f"{row[q]:6}" for q in columns)
+        part = row["part"] if row["part"] != "-" else "in none"
+        click.echo(f"{lead}{part:12} {row['tracks']:7} {row['groups']:7}{cells}")
 
 
 @data.command()

@@ -41,15 +41,20 @@ def locate(source: str, *, create: bool = False) -> tuple[Corpus, Path]:
     return CORPORA[name], Path(root)
 
 
+def check_version(version: str | None) -> None:
+    """Raises: DataError if no corpus has labels of that version."""
+    known = {v: None for c in CORPORA.values() for v in c.versions}
+    if version and version not in known:
+        raise DataError(f"labels: expected one of {', '.join(known)}, received {version!r}")
+
+
 def read_labels(source: str, *, version: str | None = None) -> list[Track]:
     """Tracks of `CORPUS:ROOT` as its label files have them, without a look at the audio.
 
     `version` chooses among versions of the labels (`Corpus.versions`); corpora with one version ignore it.
     """
     corpus, root = locate(source)
-    known = {v: None for c in CORPORA.values() for v in c.versions}
-    if version and version not in known:
-        raise DataError(f"labels: expected one of {', '.join(known)}, received {version!r}")
+    check_version(version)
     options = {"version": version} if version and corpus.versions else {}
     return corpus.read(root, **options)
 
@@ -72,6 +77,11 @@ def read(source: str, *, version: str | None = None, skip_missing: bool = False)
         raise DataError(f"{root}: expected every track once, received {twice[0]} twice or more ({len(twice)} such ids)")
     missing = [t for t in tracks if not t.path.is_file()]
     if missing and (not skip_missing or len(missing) == len(tracks)):
+        if len(missing) == len(tracks):
+            raise DataError(
+                f"{root}: none of the {len(tracks)} labelled files is there, first {missing[0].path}; "
+                "is this the right folder, and is the audio unpacked?"
+            )
         raise DataError(
             f"{root}: {len(missing)} of {len(tracks)} labelled files are missing, first {missing[0].path}; "
             "complete the corpus, or leave them out with --skip-missing"

@@ -6,8 +6,10 @@ one is believed, a `note` is a fact, `ok` says what was looked at and found soun
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -119,6 +121,7 @@ def examine(
 
     Raises: DataError if a label file is missing or of another corpus: there is nothing to examine then.
     """
+    corpora.check_version(version)
     report = Report(list(sources), [])
     for source in sources:
         corpus, root = corpora.locate(source)
@@ -132,7 +135,8 @@ def examine(
         report.tracks += tracks
         _official(report, corpus, root, tracks)
     if not report.tracks:
-        raise DataError(f"{', '.join(sources)}: expected labelled tracks, received none that can be used")
+        report.add("labels", "error", f"{', '.join(sources)}: no track is left to examine")
+        return report
     _between(report)
     if split:
         _split(report, "split", split, report.tracks)
@@ -141,6 +145,11 @@ def examine(
     else:
         report.add("audio", "note", "not examined")
     return report
+
+
+def many(n: int, word: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
 def _name_some(names: Sequence[str]) -> str:
@@ -164,40 +173,55 @@ def _read(report: Report, corpus: Corpus, root: Path, version: str | None) -> li
             tracks = corpora.read_labels(f"{corpus.name}:{root}", version=corpus.versions[-1])
             report.add("swap", "error", str(error))
     if problems:
-        report.add("labels", "error", f"{len(problems)} rows cannot be used: {_name_some(problems)}", problems)
-        if len(problems) >= max(FEW, len(tracks) // 20):
-            report.add(
-                "scale", "error", f"{len(problems)} rows lie outside the scale ({corpus.scale}): another scale, or two?"
-            )
+        text = f"{many(len(problems), 'row')} cannot be used: {_name_some(problems)}"
+        report.add("labels", "error", text, problems)
+        if len(problems) >= max(FEW, len(tracks) // 20) or not tracks:
+            _other_scale(report, corpus, problems)
     if twice := corpora.doubles(tracks):
-        report.add("ids", "error", f"{len(twice)} ids stand there twice or more: {_name_some(twice)}", twice)
+        report.add("ids", "error", f"{many(len(twice), 'id')} more than once: {_name_some(twice)}", twice)
         tracks = list({t.key: t for t in tracks}.values())
     if not problems and not twice:
         report.add("labels", "ok", f"{len(tracks)} rows of {corpus.name}, every id once, every label in its range")
     return tracks
 
 
+def _other_scale(report: Report, corpus: Corpus, problems: Sequence[str]) -> None:
+    """Many labels off the scale: say what range they have, and where a scale is named."""
+    texts = [m[1] for p in problems if (m := re.search(r"expected \S+ in \[.*received '(.*)'", p))]
+    values = []
+    for text in texts:
+        with contextlib.suppress(ValueError):
+            values.append(float(text))
+    if values:
+        advice = "is it another corpus' file, or are there two scales in it?"
+        if corpus.name == "folder":
+            advice = "name it in corpus.yaml, e.g. scale: [1, 9], unless there are two scales in it"
+        text = f"{many(len(values), 'label')} off the scale ({corpus.scale}), from {min(values):g} to {max(values):g}"
+        report.add("scale", "error", f"{text}: another scale? {advice}")
+
+
 def _labels(report: Report, corpus: Corpus, tracks: Sequence[Track]) -> None:
+    name = tracks[0].corpus if tracks else corpus.name  # a folder's own
     counts = dict.fromkeys(QUADRANTS, 0)
     for track in tracks:
-        for name, side in QUADRANTS.items():
-            counts[name] += track.side == side
+        for quadrant, side in QUADRANTS.items():
+            counts[quadrant] += track.side == side
     with_emotion = [t for t in tracks if t.has_emotion]
     if with_emotion:
-        report.quadrants[corpus.name] = counts | {"on an axis": len(with_emotion) - sum(counts.values())}
+        report.quadrants[name] = counts | {"on an axis": len(with_emotion) - sum(counts.values())}
         rare = [q for q, n in counts.items() if n < RARE_QUADRANT * len(with_emotion)]
         if rare and len(with_emotion) >= FEW:
-            report.add("quadrants", "warning", f"{corpus.name}: hardly any tracks in {', '.join(rare)}", rare)
+            report.add("quadrants", "warning", f"{name}: hardly any tracks in {', '.join(rare)}", rare)
         groups = len(set(components(with_emotion)))
-        report.add(
-            "groups",
-            "note" if groups < len(with_emotion) else "warning",
-            f"{corpus.name}: {groups} groups (artist, song or series) of {len(with_emotion)} tracks"
-            + ("" if groups < len(with_emotion) else ": every track is its own, so an artist may be on both sides"),
-        )
+        text = f"{name}: {groups} groups (artist, song or series) of {len(with_emotion)} tracks"
+        if groups < len(with_emotion):
+            report.add("groups", "note", text)
+        else:
+            advice = "an artist may be on both sides; bring an artist column or the metadata files"
+            report.add("groups", "warning", f"{text}: {advice}")
     elif tracks:
         kinds = {t.category or ", ".join(t.tags) for t in tracks}
-        report.add("labels", "note", f"{corpus.name}: no valence or arousal; {len(kinds)} classes or sets of tags")
+        report.add("labels", "note", f"{name}: no valence or arousal; {len(kinds)} classes or sets of tags")
     _scale(report, corpus, [t for t in tracks if t.rated])
 
 
@@ -205,22 +229,23 @@ def _scale(report: Report, corpus: Corpus, rated: Sequence[Track]) -> None:
     """Do the values look as if they were on another scale than the corpus says?"""
     if len(rated) < FEW:
         return
+    name = rated[0].corpus
     v = np.array([t.valence for t in rated], float)
     a = np.array([t.arousal for t in rated], float)
-    for name, x in (("valence", v), ("arousal", a)):
+    for axis, x in (("valence", v), ("arousal", a)):
         if np.ptp(x) < 1e-9:
-            report.add("scale", "error", f"{corpus.name}: {name} is the same in every row")
+            report.add("scale", "error", f"{name}: {axis} is the same in every row")
         elif x.std() < 0.05:
-            report.add("scale", "warning", f"{corpus.name}: {name} hardly varies (sd {x.std():.3f} of [-1, 1])")
+            report.add("scale", "warning", f"{name}: {axis} hardly varies (sd {x.std():.3f} of [-1, 1])")
     varied = np.ptp(v) > 1e-9 and np.ptp(a) > 1e-9
     if varied and np.array_equal(v, a):
-        report.add("scale", "error", f"{corpus.name}: valence and arousal are the same column")
-    for name, low, high in (("upper", 0.0, 1.0), ("lower", -1.0, 0.0)):
+        report.add("scale", "error", f"{name}: valence and arousal are the same column")
+    for half, low, high in (("upper", 0.0, 1.0), ("lower", -1.0, 0.0)):
         if all(((x >= low) & (x <= high)).all() for x in (v, a)):
             report.add(
                 "scale",
                 "error",
-                f"{corpus.name}: every label lies in the {name} half of the scale ({corpus.scale}); "
+                f"{name}: every label lies in the {half} half of the scale ({corpus.scale}); "
                 "the values are probably on another scale",
             )
     # Values of 0-1 in a table of, say, 0-9: a heap in the lowest corner, away from all others.
@@ -231,7 +256,7 @@ def _scale(report: Report, corpus: Corpus, rated: Sequence[Track]) -> None:
         report.add(
             "scale",
             "error",
-            f"{corpus.name}: {len(names)} tracks lie in the lowest corner and none between them and the rest: "
+            f"{name}: {len(names)} tracks lie in the lowest corner and none between them and the rest: "
             f"two scales in one table? {_name_some(names)}",
             names,
         )
@@ -239,7 +264,7 @@ def _scale(report: Report, corpus: Corpus, rated: Sequence[Track]) -> None:
     report.add(
         "scale",
         "note",
-        f"{corpus.name}: valence {v.min():+.2f} to {v.max():+.2f}, mean {v.mean():+.2f}; "
+        f"{name}: valence {v.min():+.2f} to {v.max():+.2f}, mean {v.mean():+.2f}; "
         f"arousal {a.min():+.2f} to {a.max():+.2f}, mean {a.mean():+.2f}{together}",
     )
 
@@ -289,7 +314,8 @@ def _official(report: Report, corpus: Corpus, root: Path, tracks: Sequence[Track
     named = corpus.official(root) if corpus.official else None
     try:
         for name in named or [""]:
-            _split(report, f"official split {name}".strip(), official(tracks, named, name), tracks)
+            title = f"{corpus.name}, official {name or 'split'}"
+            _split(report, title, official(tracks, named, name), tracks)
     except DataError:
         return  # no official split
 
@@ -302,7 +328,7 @@ def _split(report: Report, name: str, split: Split, tracks: Sequence[Track]) -> 
         return
     ours = name == "split"
     if leaks := split.leaks():
-        text = f"{name}: {len(leaks)} groups lie in more than one part: {_name_some(leaks)}"
+        text = f"{name}: {many(len(leaks), 'group')} in more than one part: {_name_some(leaks)}"
         report.add("split", "error" if ours else "warning", text, leaks)
     else:
         report.add("split", "ok", f"{name}: no group in more than one part")
@@ -363,7 +389,7 @@ def _between(report: Report) -> None:
     for track in report.tracks:
         groups[track.group].add(track.corpus)
     if shared := sorted(g for g, own in groups.items() if len(own) > 1):
-        text = f"{len(shared)} groups are in several corpora, and stay together in splits: {_name_some(shared)}"
+        text = f"{many(len(shared), 'group')} in several corpora, together in splits: {_name_some(shared)}"
         report.add("overlap", "note", text, shared)
 
 
@@ -388,7 +414,7 @@ def _files(report: Report, corpus: Corpus, root: Path, tracks: Sequence[Track]) 
         if path.suffix.lower() in AUDIO and path not in known and not path.name.startswith("._")
     )
     if spare:
-        text = f"{corpus.name}: {len(spare)} audio files have no label: {_name_some(spare)}"
+        text = f"{corpus.name}: {many(len(spare), 'audio file')} without a label: {_name_some(spare)}"
         report.add("audio", "note", text, spare)
 
 
@@ -430,7 +456,7 @@ def _listen(report: Report, workers: int | None, progress: Callable[[str, int, i
             if progress:
                 progress("listen", done, len(there))
     if broken:
-        text = f"{len(broken)} files cannot be decoded: {_name_some(list(broken.values()))}"
+        text = f"{many(len(broken), 'file')} cannot be decoded: {_name_some(list(broken.values()))}"
         report.add("audio", "error", text, [f"{key}: {why}" for key, why in broken.items()])
     if not heard:
         return
@@ -443,14 +469,16 @@ def _listen(report: Report, workers: int | None, progress: Callable[[str, int, i
         "total_h": round(float(seconds.sum()) / 3600, 3),
     }
     if short := [t.key for t, s in zip(known, seconds, strict=True) if s < SHORT_S and not t.category]:
-        report.add("audio", "warning", f"{len(short)} files are shorter than {SHORT_S:g} s: {_name_some(short)}", short)
+        report.add(
+            "audio", "warning", f"{many(len(short), 'file')} shorter than {SHORT_S:g} s: {_name_some(short)}", short
+        )
     if empty := [t.key for t in known if heard[t.key].silent == 1]:
-        report.add("audio", "error", f"{len(empty)} files are silent throughout: {_name_some(empty)}", empty)
+        report.add("audio", "error", f"{many(len(empty), 'file')} silent throughout: {_name_some(empty)}", empty)
     if quiet := [t.key for t in known if SILENT_SHARE < heard[t.key].silent < 1 and not t.category]:
-        text = f"{len(quiet)} files are silent for more than {SILENT_SHARE:.0%} of their time: {_name_some(quiet)}"
+        text = f"{many(len(quiet), 'file')} silent for more than {SILENT_SHARE:.0%} of the time: {_name_some(quiet)}"
         report.add("audio", "warning", text, quiet)
     if cut := [t.key for t in known if t.duration_s and heard[t.key].seconds < 0.9 * t.duration_s]:
-        report.add("audio", "warning", f"{len(cut)} files end before their label does: {_name_some(cut)}", cut)
+        report.add("audio", "warning", f"{many(len(cut), 'file')} too short for the label: {_name_some(cut)}", cut)
     _duplicates(report, known, heard)
     if not broken and not empty:
         d = report.durations
@@ -494,10 +522,10 @@ def _duplicates(report: Report, known: Sequence[Track], heard: dict[str, Heard])
             line += ", in other groups"
         (harmful if groups[a] != groups[b] else harmless).append(line)
     if harmful:
-        text = f"{len(harmful)} pairs sound the same and may be divided between training and test: "
+        text = f"{many(len(harmful), 'pair')} of the same sound, which may be divided between training and test: "
         report.add("duplicates", "error", text + _name_some(harmful), harmful)
     if harmless:
-        text = f"{len(harmless)} pairs sound the same, within one group: {_name_some(harmless)}"
+        text = f"{many(len(harmless), 'pair')} of the same sound, within one group: {_name_some(harmless)}"
         report.add("duplicates", "note", text, harmless)
     if not pairs:
         report.add("duplicates", "ok", f"no two of {len(known)} files sound the same")

@@ -1,6 +1,6 @@
 """A user's own corpus: a folder of audio and a `labels.csv` or `labels.parquet`.
 
-Columns: `path` (relative to the folder), and `valence` and `arousal`, or `quadrant` (Q1..Q4).
+Columns (in any case): `path` (relative to the folder), and `valence` and `arousal`, or `quadrant` (Q1..Q4).
 Optional: `track_id` (else the path), `group` or `artist` (what must not be divided between training
 and test; else every file is its own group), `split`, `start_s`, `duration_s`.
 Ratings are expected in [-1, 1]; another scale is named in `corpus.yaml` beside it: `scale: [1, 9]`.
@@ -52,7 +52,15 @@ def read(root: Path) -> list[Track]:
             **values,
         )
 
-    return labels.tracks(labels.first(root, "labels.csv", "labels.parquet"), ["path"], build, corpus="a folder corpus")
+    files = [root / name for name in ("labels.csv", "labels.parquet")]
+    if all(file.exists() for file in files):
+        raise DataError(f"{root}: expected labels.csv or labels.parquet, received both; remove one")
+    file = files[1] if files[1].exists() else files[0]
+    return labels.tracks(file, ["path"], build, corpus="a folder corpus", lower=True)
+
+
+# Of corpus.yaml; all but the first two are for readers, and for `data demo`, which wrote them.
+KNOWN = ("scale", "synthetic", "name", "citation", "licence", "description", "version", "seed", "seconds", "form")
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,7 @@ def read_about(path: Path) -> About:
         return About()
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        unknown = [key for key in values if key not in KNOWN]
         scale = values.get("scale", [-1, 1])
         if not isinstance(scale, list):
             raise TypeError
@@ -82,6 +91,8 @@ def read_about(path: Path) -> About:
         ) from None
     if not -math.inf < low < high < math.inf:
         raise DataError(f"{path}: expected scale low < high, both finite, received {scale}; write scale: [1, 9]")
+    if unknown:
+        raise DataError(f"{path}: unknown key {unknown[0]!r}; known are {', '.join(KNOWN)}")
     synthetic = values.get("synthetic", False)
     if not isinstance(synthetic, bool):
         raise DataError(f"{path}: expected 'synthetic: true' or 'false', received {synthetic!r}; correct it")

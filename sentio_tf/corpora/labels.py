@@ -34,7 +34,12 @@ def tolerated() -> Iterator[list[str]]:
 
 
 def tracks(
-    path: Path, required: Iterable[str], build: Callable[[dict[str, str], str], Track], *, corpus: str
+    path: Path,
+    required: Iterable[str],
+    build: Callable[[dict[str, str], str], Track],
+    *,
+    corpus: str,
+    lower: bool = False,
 ) -> list[Track]:
     """`build(row, where)` of every row of a label file; `where` is `FILE:LINE`.
 
@@ -49,7 +54,7 @@ def tracks(
             )
         return build(row, where)
 
-    return built(path, rows(path, set(required), corpus=corpus), whole)
+    return built(path, rows(path, set(required), corpus=corpus, lower=lower), whole)
 
 
 def built(path: Path, rows: Iterable[tuple[int, Row]], build: Callable[[Row, str], Track]) -> list[Track]:
@@ -79,31 +84,43 @@ def home(root: Path, file: str) -> Path:
 
 
 def rows(
-    path: Path, required: set[str], *, corpus: str, errors: str = "strict"
+    path: Path, required: set[str], *, corpus: str, errors: str = "strict", lower: bool = False
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number (its first) and row of a table that has the `required` columns.
 
     Names and values lose blanks and tabs around them, which the originals have in and beside quotes.
 
+    With `lower`, the case of names does not matter: a user's own table may say Artist or Valence.
     `errors` is that of `open`: "replace" where a file of names has bytes that are no UTF-8.
     A Parquet file is read by its suffix; its rows are counted from 1.
 
     Raises: DataError if the file is missing, not text, or another corpus' (columns missing).
     """
     if path.suffix == ".parquet":
-        yield from _parquet_rows(path, required, corpus)
+        for line, row in _parquet_rows(path, required, corpus, lower):
+            yield line, row
         return
+
+    def named(name: str | None) -> str:
+        name = (name or "").strip()
+        return name.lower() if lower else name
+
     try:
         with path.open(encoding="utf-8-sig", errors=errors, newline="") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
-            names = {(name or "").strip() for name in reader.fieldnames or ()}
+            names = {named(name) for name in reader.fieldnames or ()}
             _check_columns(path, required, names, corpus)
             for row in reader:
-                values = {(k or "").strip(): (v or "").strip() for k, v in row.items() if not isinstance(v, list)}
+                values = {named(k): (v or "").strip() for k, v in row.items() if not isinstance(v, list)}
                 yield reader.line_num - "".join(values.values()).count("\n"), values
     except FileNotFoundError:
         raise DataError(f"{path}: no such label file; name the folder of {corpus} that holds it") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: expected a CSV file in UTF-8, received another encoding ({error.reason}, byte "
+            f"0x{error.object[error.start]:02x}); save it as UTF-8"
+        ) from None
+    except (OSError, csv.Error) as error:
         raise DataError(f"{path}: expected a CSV file in UTF-8, received one that does not read ({error})") from None
 
 
@@ -111,13 +128,16 @@ def _check_columns(path: Path, required: set[str], names: set[str], corpus: str)
     if missing := sorted(required - names):
         # A stray quote makes one name of many lines.
         shown = " ".join(", ".join(sorted(names)[:12]).split())[:200] + (", ..." if len(names) > 12 else "")
+        advice = "is this the right folder?"
+        if len(names) == 1 and (sign := next((c for c in ";\t|" if c in shown or c in next(iter(names))), "")):
+            advice += f" It looks separated by {sign!r}, not by commas"
         raise DataError(
             f"{path}: expected the label file of {corpus} with columns {', '.join(missing)}, "
-            f"received {shown.strip(', ') or 'no header'}; is this the right folder?"
+            f"received {shown.strip(', ') or 'no header'}; {advice}"
         )
 
 
-def _parquet_rows(path: Path, required: set[str], corpus: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _parquet_rows(path: Path, required: set[str], corpus: str, lower: bool) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -128,8 +148,9 @@ def _parquet_rows(path: Path, required: set[str], corpus: str) -> Iterator[tuple
     except (OSError, pyarrow.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path}: expected a Parquet file, received one that does not read ({reason})") from None
-    _check_columns(path, required, set(table.column_names), corpus)
-    for number, row in enumerate(table.to_pylist(), start=1):
+    names = [name.strip().lower() if lower else name for name in table.column_names]
+    _check_columns(path, required, set(names), corpus)
+    for number, row in enumerate(table.rename_columns(names).to_pylist(), start=1):
         # A missing number is null or NaN, as pandas writes it.
         yield number, {k: "" if v is None or v != v else str(v).strip() for k, v in row.items()}
 

@@ -56,9 +56,9 @@ def _plane(figure, rated: list[Track]) -> None:
     """Scatter of the ratings over tinted quadrants and the grid of the splits, with histograms at two sides."""
     from matplotlib.patches import Rectangle
 
-    grid = figure.add_gridspec(2, 2, width_ratios=(1, 0.16), height_ratios=(0.16, 1), wspace=0.03, hspace=0.03)
-    axes = figure.add_subplot(grid[1, 0])
-    top, side = figure.add_subplot(grid[0, 0], sharex=axes), figure.add_subplot(grid[1, 1], sharey=axes)
+    axes = figure.add_subplot()
+    # Inside the plane's own coordinates, so that bars stand above the points they count.
+    top, side = axes.inset_axes((0, 1.02, 1, 0.15), sharex=axes), axes.inset_axes((1.02, 0, 0.15, 1), sharey=axes)
     for name, (word, x, y) in CORNERS.items():
         rectangle = Rectangle((min(0, x), min(0, y)), 1, 1, facecolor=QUADRANTS[name], edgecolor="none", zorder=0)
         axes.add_patch(rectangle)
@@ -79,8 +79,10 @@ def _plane(figure, rated: list[Track]) -> None:
         alpha = float(np.clip(12 / np.sqrt(len(own)), 0.15, 0.8))
         style = {"s": 16, "color": colour, "alpha": alpha, "linewidths": 0, "zorder": 3}
         axes.scatter(v[shown], a[shown], **style)
-        # Shares, so that a small corpus is seen beside a large one.
-        bars = {"color": colour, "alpha": 0.55 if len(corpora) == 1 else 0.4}
+        # Shares, so that a small corpus is seen beside a large one; outlines, so that several can be.
+        bars = {"color": colour, "alpha": 0.55}
+        if len(corpora) > 1:
+            bars = {"color": colour, "histtype": "step", "linewidth": 1.6}
         for histogram, values, way in ((top, v, "vertical"), (side, a, "horizontal")):
             histogram.hist(values, bins, weights=np.full(len(own), 1 / len(own)), orientation=way, **bars)
         # One opaque point for the legend.
@@ -94,14 +96,12 @@ def _plane(figure, rated: list[Track]) -> None:
     for histogram in (top, side):
         histogram.axis("off")
     if len(corpora) > 1:
-        axes.legend(
-            loc="lower center", bbox_to_anchor=(0.5, 0.08), ncols=3, framealpha=0.85, edgecolor="none", fontsize=9
-        )
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3, frameon=False, fontsize=9)
 
 
 def _bars(axes, report: Report) -> None:
     """Share of the tracks in each quadrant, a bar a corpus."""
-    shades = {"Q1": "#e9b949", "Q2": "#dd6b5b", "Q3": "#6c86bd", "Q4": "#67a877", "on an axis": "#c9cdd6"}
+    shades = {"Q1": "#e9b949", "Q2": "#dd6b5b", "Q3": "#6c86bd", "Q4": "#67a877", "on an axis": "#a3a9b5"}
     words = {name: f"{name} {word}" for name, (word, _, _) in CORNERS.items()}
     corpora = list(report.quadrants)
     for row, corpus in enumerate(corpora):
@@ -111,8 +111,9 @@ def _bars(axes, report: Report) -> None:
             share = count / total
             label = words.get(name, name) if row == 0 else None
             axes.barh(row, share, left=start, height=0.62, color=shades[name], label=label)
-            if share > 0.06:
-                axes.text(start + share / 2, row, str(count), ha="center", va="center", fontsize=9, color="white")
+            if share > 0.015:
+                size = 9 if share > 0.05 else 7
+                axes.text(start + share / 2, row, str(count), ha="center", va="center", fontsize=size, color="white")
             start += share
     axes.set(yticks=range(len(corpora)), yticklabels=corpora, xlim=(0, 1), xticks=[])
     axes.set_ylim(len(corpora) - 0.4, -0.6)

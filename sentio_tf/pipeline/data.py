@@ -89,8 +89,8 @@ def dataset(
 
     An epoch draws every track `repeats[corpus]` times (default 1; 0.5: every other epoch on average)
     in random order at random places, each time augmented anew.  The same seed gives the same batches,
-    whatever `workers` is, because every example carries a seed of its own.  Caches what is missing
-    first; MIDI must have been rendered (`render_tracks`).
+    whatever `workers` is, because every example carries a seed of its own.  MIDI is rendered and what
+    is missing cached first.
 
     Args:
         spec: where examples come from, see `Spec`; augmentation of the waveform needs `holds` "waveform"
@@ -111,6 +111,7 @@ def dataset(
     if not tracks:
         raise DataError("expected tracks to make a dataset of, received none")
     targets = np.stack([target(t) for t in tracks])
+    tracks = render_tracks(tracks, spec.root)
     if spec.decoder == "tfio":
         from .tfio import dataset as in_graph
 

@@ -90,6 +90,14 @@ def fit(
     if mute := [t for t in tracks if not t.has_emotion]:
         report(f"left out: {len(mute)} tracks with neither ratings nor signs, first {mute[0].key}")
         tracks = [t for t in tracks if t.has_emotion]
+    if not tracks:
+        raise DataError("expected tracks with ratings or quadrants, received none; these corpora are not for emotion")
+    # What can be known before hours of decoding.
+    count = read_folds(split, tracks, config, allow_divided=allow_divided)[0].folds if split else config.folds
+    if strange := sorted(set(only) - {*map(str, range(count)), FINAL}):
+        expected = ", ".join([*map(str, range(count)), FINAL])
+        raise ConfigError(f"expected parts among {expected}, received {strange[0]!r}; correct --only")
+    asked = len(tracks)
     tracks = pipeline.render_tracks(tracks, root, progress=progress)
     store = pipeline.open_cache(pipeline.Spec(root, bits=config.cache_bits))
     examples = pipeline.Spec(root, "waveform") if augment and augment.needs_waveform else store.spec
@@ -104,6 +112,8 @@ def fit(
         report(f"left out: {key}: {why}")
     tracks = [t for t in tracks if t.key not in quality.errors]
 
+    if len(tracks) < asked:
+        report(f"{asked - len(tracks)} of {asked} tracks are left out")
     divided_groups = 0
     if split:
         config, folds, divided_groups = read_folds(split, tracks, config, allow_divided=allow_divided)
@@ -121,8 +131,6 @@ def fit(
     for k in range(config.folds):
         parts.append((str(k), np.flatnonzero(folds != k).tolist(), np.flatnonzero(folds == k).tolist()))
     parts.append((FINAL, list(range(len(tracks))), []))
-    if strange := sorted(set(only) - {name for name, _, _ in parts}):
-        raise ConfigError(f"expected parts among {', '.join(p[0] for p in parts)}, received {strange[0]!r}")
     for name, train, _ in parts:
         held = divided(tracks, train, config)[1]
         if max(Counter(t.corpus for t in held).values(), default=0) < 2:

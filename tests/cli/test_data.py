@@ -117,7 +117,7 @@ def test_doctor_of_a_sound_corpus(songs, tmp_path):
     found = json.loads(call("doctor", songs, "--format", "json", "--workers", 2).stdout)
     assert found["spoiled"] is False
     assert found["tracks"] == 24
-    assert sum(found["quadrants"]["folder"].values()) == 24
+    assert sum(found["quadrants"]["synthetic-songs"].values()) == 24
 
 
 def test_doctor_of_a_spoiled_corpus(tmp_path, make_table):
@@ -125,7 +125,7 @@ def test_doctor_of_a_spoiled_corpus(tmp_path, make_table):
     result = call("doctor", f"folder:{tmp_path}", "--no-audio")
     assert result.exit_code == 1
     assert "valence is the same in every row" in result.stdout
-    assert "findings would spoil a result" in result.stdout
+    assert "findings that would spoil a result" in result.stdout
     found = call("doctor", f"folder:{tmp_path}", "--no-audio", "--format", "json")
     assert found.exit_code == 1
     assert json.loads(found.stdout)["spoiled"] is True
@@ -148,18 +148,31 @@ def test_doctor_usage(songs, tmp_path):
     failed(call("doctor", songs, "--no-audio", "--split", tmp_path / "none.json"), "the split cannot be read")
 
 
-def test_plot_that_cannot_be_written(songs, tmp_path):
-    failed(call("doctor", songs, "--no-audio", "--plot", tmp_path / "no" / "a.png"), "the plot cannot be written")
+def test_a_plot_that_cannot_be_written_loses_no_finding(songs, tmp_path):
+    result = call("doctor", songs, "--no-audio", "--plot", tmp_path / "no" / "a.png")
+    failed(result, "the plot cannot be written")
+    assert "nothing found that would spoil a result" in result.stdout
+
+
+def test_doctor_when_no_row_can_be_used(tmp_path, make_table):
+    make_table(tmp_path / "labels.csv", [{"path": f"{i}.wav", "valence": 3, "arousal": 7} for i in range(30)])
+    result = call("doctor", f"folder:{tmp_path}", "--plot", tmp_path / "a.png")
+    assert result.exit_code == 1
+    assert "name it in corpus.yaml" in " ".join(result.stdout.split())
+    assert "nothing to draw" in result.stderr
+    assert not (tmp_path / "a.png").exists()
 
 
 @pytest.mark.shared
 def test_pictures_of_every_kind_of_corpus(shared, tmp_path):
-    """Ratings, quadrants only, both, and sounds without either."""
+    """Ratings, quadrants only, both, and sounds without either, which give none."""
     for i, names in enumerate((["deam"], ["emopia"], ["musifeast17", "panda4q"], ["esc10"])):
         sources = [f"{name}:{shared / name}" for name in names]
         result = call("doctor", *sources, "--no-audio", "--plot", tmp_path / f"{i}.svg")
         assert result.exit_code == 0, result.output
-        assert "sentio-tf data doctor" in (tmp_path / f"{i}.svg").read_text()
+        picture = tmp_path / f"{i}.svg"
+        assert picture.exists() == (names != ["esc10"])
+        assert not picture.exists() or "sentio-tf data doctor" in picture.read_text()
 
 
 # -- split ------------------------------------------------------------------------------------------
@@ -175,6 +188,11 @@ def test_split_and_check(songs, tmp_path):
     checked = call("split", songs, "--check", file)
     assert checked.exit_code == 0
     assert about["hash"][:16] in checked.stdout
+    assert "ok: fits the 24 tracks" in checked.stderr
+    failed(call("split", songs, "--out", file), "holds another split")
+    assert call("split", songs, "--scheme", "kfold", "--folds", 3, "--out", file).exit_code == 0, "the same may be"
+    assert call("split", songs, "--out", tmp_path / "o.json").exit_code == 0
+    assert call("split", songs, "--seed", 5, "--out", tmp_path / "o.json", "--overwrite").exit_code == 0
     again = call("split", songs, "--scheme", "kfold", "--folds", 3, "--out", tmp_path / "t.json", "--format", "json")
     assert json.loads(again.stdout)["hash"] == about["hash"]
     file.write_text(file.read_text().replace('"0"]', '"1"]', 1))
@@ -182,15 +200,17 @@ def test_split_and_check(songs, tmp_path):
 
 
 def test_split_shares(songs, tmp_path):
-    result = call("split", songs, "--shares", "2/1", "--out", tmp_path / "s.json", "--format", "json")
-    assert {p["part"]: p["tracks"] for p in json.loads(result.stdout)["parts"]} == {"train": 16, "test": 8}
-    for text in ("80", "80/x/10", "1/2/3/4", "0/0"):
-        failed(call("split", songs, "--shares", text, "--out", tmp_path / "s.json"), "expected e.g. 80/10/10", 2)
+    result = call("split", songs, "--shares", "50/50", "--out", tmp_path / "s.json", "--format", "json")
+    assert {p["part"]: p["tracks"] for p in json.loads(result.stdout)["parts"]} == {"train": 12, "test": 12}
+    for text in ("80", "80/x/10", "1/2/3/4", "0/0", "80/20/20", "80/20/0"):
+        failed(call("split", songs, "--shares", text, "--out", tmp_path / "s.json"), "that sum to 100", 2)
 
 
 def test_split_usage(songs, tmp_path):
-    failed(call("split", songs), "expected --out FILE to make a split, or --check", 2)
-    failed(call("split", songs, "--out", "a", "--check", "b"), "expected --out FILE", 2)
+    failed(call("split", songs), "received neither", 2)
+    failed(call("split", songs, "--out", "a", "--check", "b"), "received both", 2)
+    failed(call("split", songs, "--folds", 3, "--out", tmp_path / "a.json"), "--folds: expected --scheme kfold", 2)
+    failed(call("split", songs, "--name", "x", "--out", tmp_path / "a.json"), "--name: expected --scheme official", 2)
     failed(call("split", songs, songs, "--out", tmp_path / "a.json"), "every track once")
     failed(call("split", songs, "--scheme", "official", "--out", tmp_path / "a.json"), "received one without")
     failed(call("split", songs, "--out", tmp_path / "no" / "a.json"), "cannot be written")

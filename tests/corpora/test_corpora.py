@@ -187,3 +187,33 @@ def test_real_corpora(shared):
         assert len(tracks) == size
     signs = [t.valence_sign * t.arousal_sign for t in corpora.read(f"panda4q:{shared / 'panda4q'}")]
     assert {-1, 1} == set(signs)
+
+
+def test_folder_names_in_any_case(tmp_path, make_table):
+    (track,) = folder(tmp_path, make_table, [{"path": "a.wav", "Valence": 0.5, "AROUSAL": 0, "Artist": "X"}])
+    assert (track.valence, track.arousal, track.group) == (0.5, 0, "artist:x")
+
+
+def test_folder_with_two_tables(tmp_path, make_table):
+    make_table(tmp_path / "labels.csv", [{"path": "a.wav", "quadrant": "Q1"}])
+    (tmp_path / "labels.parquet").touch()
+    with pytest.raises(DataError, match="received both; remove one"):
+        corpora.read(f"folder:{tmp_path}")
+
+
+def test_folder_with_an_unknown_key(tmp_path, make_table):
+    with pytest.raises(DataError, match=r"corpus\.yaml: unknown key 'scales'; known are scale"):
+        folder(tmp_path, make_table, [{"path": "a.wav", "valence": 0, "arousal": 0}], "scales: [1, 9]")
+
+
+@pytest.mark.parametrize("sign", [";", "\t"])
+def test_a_table_without_commas_says_so(tmp_path, sign):
+    (tmp_path / "labels.csv").write_text(f"path{sign}valence{sign}arousal\na.wav{sign}0{sign}0\n")
+    with pytest.raises(DataError, match=r"right folder\? It looks separated by"):
+        corpora.read(f"folder:{tmp_path}")
+
+
+def test_a_table_in_latin_1_says_so(tmp_path):
+    (tmp_path / "labels.csv").write_bytes("path,valence,arousal\né.wav,0,0\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"byte 0xe9.*save it as UTF-8"):
+        corpora.read(f"folder:{tmp_path}")

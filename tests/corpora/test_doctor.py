@@ -53,7 +53,7 @@ def test_a_sound_corpus_has_no_errors(rated):
     assert texts(report, "warning") == ""
     assert {"labels", "duplicates", "audio"} <= {f.check for f in report.findings if f.level == "ok"}
     assert report.durations["median_s"] == pytest.approx(6, abs=0.01)
-    assert sum(report.quadrants["folder"].values()) == 24
+    assert sum(report.quadrants["folder-mine"].values()) == 24
     json.dumps(report.to_dict(), allow_nan=False)
 
 
@@ -73,7 +73,7 @@ def test_files_without_a_label(rated, make_table):
     root, rows = rated()
     make_table(root / "labels.csv", rows[:20])
     report = examine([f"folder:{root}"], workers=1)
-    assert "4 audio files have no label: 20.flac" in texts(report, "note")
+    assert "4 audio files without a label: 20.flac" in texts(report, "note")
     assert not report.spoiled
 
 
@@ -92,13 +92,13 @@ def test_silence(rated, make_music):
     soundfile.write(root / "01.flac", np.zeros(6 * RATE), RATE)
     soundfile.write(root / "02.flac", np.r_[make_music(2, seed=1), np.zeros(4 * RATE)], RATE)
     report = examine([f"folder:{root}"], workers=1)
-    assert "1 files are silent throughout: folder-mine/01.flac" in texts(report)
-    assert "1 files are silent for more than 50%" in texts(report, "warning")
+    assert "1 file silent throughout: folder-mine/01.flac" in texts(report)
+    assert "1 file silent for more than 50%" in texts(report, "warning")
 
 
 def test_short_files(rated):
     root, _ = rated(seconds=3)
-    assert "24 files are shorter than 5 s" in texts(examine([f"folder:{root}"], workers=1), "warning")
+    assert "24 files shorter than 5 s" in texts(examine([f"folder:{root}"], workers=1), "warning")
 
 
 @pytest.mark.parametrize("how", ["copy", "another codec", "another cut"])
@@ -117,7 +117,7 @@ def test_the_same_sound_under_two_artists(rated, how, tune):
             soundfile.write(root / "20.ogg", y, RATE, format="OGG", subtype="VORBIS", compression_level=0.9)
             (root / "20.ogg").rename(root / "20.flac")
     report = examine([f"folder:{root}"], workers=2)
-    assert "1 pairs sound the same and may be divided between training and test" in texts(report)
+    assert "1 pair of the same sound, which may be divided between training and test" in texts(report)
     (line,) = next(f.items for f in report.findings if f.check == "duplicates")
     assert line.startswith("folder-mine/03.flac and folder-mine/20.flac: the same")
     assert ("samples" in line) == (how == "copy")
@@ -146,7 +146,7 @@ def test_two_parts_of_one_file_are_not_the_same(rated, make_table):
 def test_a_label_that_lasts_longer_than_its_file(rated):
     root, _ = rated(duration_s=lambda i: 60 if i == 4 else "")
     report = examine([f"folder:{root}"], workers=1)
-    assert "1 files end before their label does: folder-mine/04.flac" in texts(report, "warning")
+    assert "1 file too short for the label: folder-mine/04.flac" in texts(report, "warning")
 
 
 # -- labels -----------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def small(i):
     ("scale", "values", "text"),
     [
         ("[0, 10]", lambda i: small(i) if i % 4 == 0 else (4 + i % 5, 5 + i % 4), "two scales in one table"),
-        ("[1, 9]", lambda i: small(i) if i < 20 else (4 + i % 5, 5 + i % 4), "another scale, or two"),
+        ("[1, 9]", lambda i: small(i) if i < 20 else (4 + i % 5, 5 + i % 4), "another scale?"),
         ("[-1, 1]", lambda i: small(i), "upper half of the scale"),
         ("[1, 9]", lambda i: (1 + i % 5, 1 + i % 4), "lower half of the scale"),
         ("[1, 9]", lambda i: (5, 1 + i % 8), "valence is the same in every row"),
@@ -200,7 +200,7 @@ def test_double_ids(rated, make_table):
     root, rows = rated()
     make_table(root / "labels.csv", [*rows, rows[5]])
     report = examine([f"folder:{root}"], workers=1)
-    assert "1 ids stand there twice or more: folder-mine/05.flac" in texts(report)
+    assert "1 id more than once: folder-mine/05.flac" in texts(report)
     assert len(report.tracks) == 24
 
 
@@ -208,7 +208,7 @@ def test_every_track_its_own_group_is_a_warning(rated, make_table):
     root, rows = rated()
     make_table(root / "labels.csv", [{k: v for k, v in r.items() if k != "artist"} for r in rows])
     report = examine([f"folder:{root}"], listen=False)
-    assert "every track is its own" in texts(report, "warning")
+    assert "24 groups (artist, song or series) of 24 tracks: an artist may be" in texts(report, "warning")
 
 
 def test_hardly_any_in_a_quadrant(rated, make_table):
@@ -219,10 +219,24 @@ def test_hardly_any_in_a_quadrant(rated, make_table):
     assert "hardly any tracks in Q" in texts(examine([f"folder:{root}"], listen=False), "warning")
 
 
-def test_nothing_to_examine(tmp_path, make_table):
-    make_table(tmp_path / "labels.csv", [{"path": "a.wav", "valence": 5, "arousal": 5}])
-    with pytest.raises(DataError, match="received none that can be used"):
-        examine([f"folder:{tmp_path}"], listen=False)
+@pytest.mark.parametrize("rows", [[], [{"path": f"{i}.wav", "valence": 2 + i, "arousal": 5} for i in range(6)]])
+def test_nothing_is_left_to_examine(tmp_path, make_table, rows):
+    """The most usual mistake, a scale that is not named, must not end the examination without a reason."""
+    make_table(tmp_path / "labels.csv", rows or [{"path": "", "valence": "", "arousal": ""}])
+    if not rows:
+        (tmp_path / "labels.csv").write_text("path,valence,arousal\n")
+    report = examine([f"folder:{tmp_path}"], listen=False)
+    assert "no track is left to examine" in texts(report)
+    if rows:
+        assert "6 rows cannot be used" in texts(report)
+        assert "from 2 to 7: another scale? name it in corpus.yaml, e.g. scale: [1, 9]" in texts(report)
+    json.dumps(report.to_dict(), allow_nan=False)
+
+
+def test_an_unknown_version_of_the_labels_is_refused(rated):
+    root, _ = rated(count=4)
+    with pytest.raises(DataError, match="labels: expected one of corrected, official, received 'foo'"):
+        examine([f"folder:{root}"], version="foo", listen=False)
 
 
 # -- splits and other corpora -----------------------------------------------------------------------
@@ -235,7 +249,7 @@ def test_a_split_that_divides_an_artist(rated):
     assert not examine([f"folder:{root}"], listen=False, split=sound).spoiled
     parts = dict(sound.parts) | {tracks[0].key: ("0",), tracks[1].key: ("1",)}
     report = examine([f"folder:{root}"], listen=False, split=dataclasses.replace(sound, parts=parts))
-    assert "split: 1 groups lie in more than one part: artist:mine0" in texts(report)
+    assert "split: 1 group in more than one part: artist:mine0" in texts(report)
 
 
 def test_a_split_of_other_tracks(rated):
@@ -263,14 +277,14 @@ def test_a_split_by_level_is_seen(rated):
 def test_official_splits_are_judged(rated):
     root, _ = rated(split=lambda i: "test" if i in (1, 5) else "train")
     report = examine([f"folder:{root}"], listen=False)
-    assert "official split: 2 groups lie in more than one part" in texts(report, "warning")
+    assert "folder, official split: 2 groups in more than one part" in texts(report, "warning")
 
 
 def test_the_same_artist_in_two_corpora(rated):
     a, _ = rated("mine")
     b, _ = rated("yours", artist=lambda i: "mine1" if i == 0 else f"y{i // 2}")
     report = examine([f"folder:{a}", f"folder:{b}"], listen=False)
-    assert "1 groups are in several corpora, and stay together in splits: artist:mine1" in texts(report, "note")
+    assert "1 group in several corpora, together in splits: artist:mine1" in texts(report, "note")
 
 
 def test_the_same_song_in_two_corpora(rated):
@@ -417,7 +431,7 @@ def test_a_split_made_before_its_artists_were_known(rated, make_table):
     assert made.leaks() == []
     make_table(root / "labels.csv", rows)
     report = examine([f"folder:{root}"], listen=False, split=made)
-    assert "groups lie in more than one part" in texts(report)
+    assert "in more than one part" in texts(report)
 
 
 def test_absolute_paths(rated, make_table, tmp_path, make_music):
@@ -428,7 +442,7 @@ def test_absolute_paths(rated, make_table, tmp_path, make_music):
         soundfile.write(other / name, make_music(6, seed=len(name)), RATE)
     make_table(root / "labels.csv", [*rows, rows[0] | {"path": str(other / "a.flac")}])
     found = texts(examine([f"folder:{root}"], workers=1), "note")
-    assert "1 audio files have no label: ../elsewhere/spare.flac" in found
+    assert "1 audio file without a label: ../elsewhere/spare.flac" in found
 
 
 def test_undecided_is_not_ok(tmp_path):

@@ -242,3 +242,13 @@ def test_tracks_that_cannot_be_learnt_from_are_left_out(run, tmp_path, monkeypat
     settings = config.load(None, ["model=tiny", "epochs=1", "batch_size=8", "crop_s=3", "validation=0.25"])
     training.fit(settings, run["sources"], tmp_path / "r", cache=run["cache"], report=said.append)
     assert any("left out: 2 tracks with neither ratings nor signs" in line for line in said)
+
+
+def test_what_is_known_before_is_said_before(run, tmp_path, monkeypatch):
+    """A wrong split or part must not be noticed after hours of decoding."""
+    monkeypatch.setattr("sentio_tf.pipeline.Cache.build", lambda *a, **k: pytest.fail("built first"))
+    options = {"cache": tmp_path / "c", "report": lambda _: None}
+    with pytest.raises(DataError, match="the split cannot be read"):
+        training.fit(run["config"], run["sources"], tmp_path / "r", split=tmp_path / "none.json", **options)
+    with pytest.raises(ConfigError, match="among 0, 1, final, received '7'"):
+        training.fit(run["config"], run["sources"], tmp_path / "r", only=["7"], **options)
