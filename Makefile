@@ -4,11 +4,13 @@ BIN := .venv/bin
 
 .PHONY: demo test lint format clean
 
-# The base package alone, without TensorFlow: predicts on the bundled tune, prints the table, draws the plot.
+# The base package alone, without TensorFlow: predicts on the bundled tune, draws the plot, composes some songs.
 demo: .venv/base
 	mkdir -p demo
 	$(BIN)/sentio-tf predict sentio_tf/assets/two_moods.mp3 --timeline --hop 5 --plot demo/two_moods.png
-	@echo "look at demo/two_moods.png"
+	$(BIN)/sentio-tf data demo demo/songs --songs 8 --seconds 10
+	$(BIN)/sentio-tf data show folder:demo/songs
+	@echo "look at demo/two_moods.png, listen to demo/songs/audio (synthetic)"
 
 # Everything CI runs: lint, types and the fast suite.
 test: .venv/dev lint
