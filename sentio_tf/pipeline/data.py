@@ -183,12 +183,13 @@ def from_python(function: Callable, inputs: list, outputs):
 def _close() -> None:
     """From now on every call fails, so that buffers fill with failures and the threads come to rest."""
     _closing.set()
-    seen = -1
-    end = time.monotonic() + 10
-    while (_running or _calls != seen) and time.monotonic() < end:
+    if not _calls:
+        return
+    seen, calm, end = -1, 0, time.monotonic() + 10
+    while calm < 3 and time.monotonic() < end:  # three times a tenth of a second without a call
+        calm = calm + 1 if not _running and _calls == seen else 0
         seen = _calls
-        if seen:
-            time.sleep(0.1)
+        time.sleep(0.1)
 
 
 def mixed(data, augment: Augment | None):
