@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import os
 import typing
 from dataclasses import dataclass, field
@@ -48,33 +49,90 @@ class FitConfig:
     mse_weight: float = 1.0
 
     def __post_init__(self):
-        checks = {
-            "normalization": self.normalization in ("dataset", "clip"),
-            "folds": self.folds == 0 or self.folds >= 2,
-            "grid": 1 <= self.grid <= 20,
-            "cache_bits": self.cache_bits in (8, 16),
-            "validation": 0 < self.validation <= 0.5,
-            "epochs": self.epochs >= 1,
-            "batch_size": self.batch_size >= 2,
-            "crop_s": 1 <= self.crop_s <= 30,
-            "learning_rate": self.learning_rate > 0,
-            "warmup": 0 <= self.warmup < 1,
-            "weight_decay": self.weight_decay >= 0,
-            "clip_norm": self.clip_norm > 0,
-            "ema": 0 <= self.ema < 1,
-            "patience": self.patience >= 1,
-            "mse_weight": self.mse_weight >= 0,
-            "repeats": all(isinstance(n, (int, float)) and n > 0 for n in self.repeats.values()),
-        }
-        for name, good in checks.items():
-            if not good:
-                raise ConfigError(
-                    f"{name}: received {getattr(self, name)!r}, which is out of range; see docs/config.md"
-                )
+        _check(
+            self,
+            {
+                "normalization": self.normalization in ("dataset", "clip"),
+                "folds": self.folds == 0 or self.folds >= 2,
+                "grid": 1 <= self.grid <= 20,
+                "cache_bits": self.cache_bits in (8, 16),
+                "validation": 0 < self.validation <= 0.5,
+                "epochs": self.epochs >= 1,
+                "batch_size": self.batch_size >= 2,
+                "crop_s": 1 <= self.crop_s <= 30,
+                "learning_rate": self.learning_rate > 0,
+                "warmup": 0 <= self.warmup < 1,
+                "weight_decay": self.weight_decay >= 0,
+                "clip_norm": self.clip_norm > 0,
+                "ema": 0 <= self.ema < 1,
+                "patience": self.patience >= 1,
+                "mse_weight": self.mse_weight >= 0,
+                "repeats": all(isinstance(n, (int, float)) and n > 0 for n in self.repeats.values()),
+            },
+        )
 
 
-def load(path: str | Path | None, overrides: typing.Iterable[str] = (), **defaults: Any) -> FitConfig:
-    """Configuration from a YAML file (None: defaults) and `key=value` overrides.
+CLASSICAL = ("ridge", "svr", "xgboost")
+CRITERIA = ("ccc", "r2", "rmse")
+
+
+@dataclass(frozen=True)
+class ClassicalConfig:
+    """One experiment with a classical model on features of whole songs."""
+
+    model: str = "ridge"
+    features: str = "recipe"  # sets joined by +, or the file of a table
+    settings: dict[str, Any] = field(default_factory=dict)  # of the estimator; valence: and arousal: may differ
+    search: dict[str, Any] = field(default_factory=dict)  # what is tried inside the training folds; {}: nothing
+    trials: int = 0  # of Optuna, in `search` as ranges [low, high]; 0: every combination of `search` as lists
+    inner_folds: int = 5  # of the search and of early stopping, by group
+    criterion: str = "ccc"  # that the search maximises (rmse: minimises) on the pooled inner folds
+    early_stopping: int = 0  # xgboost: rounds without a better inner error; 0 for none
+    joint: bool = False  # one model of both axes, where the library has it
+    sign_value: float = 0.5  # what a sign stands for where a number is needed
+    seed: int = 0
+    labels: str = ""
+    folds: int = 5
+    grid: int = 5
+
+    def __post_init__(self):
+        axes = {"valence", "arousal"}
+        _check(
+            self,
+            {
+                "model": self.model in CLASSICAL,
+                "features": bool(self.features.strip()),
+                "settings": not axes & set(self.settings)
+                or (set(self.settings) <= axes and all(isinstance(v, dict) for v in self.settings.values())),
+                "search": all(isinstance(v, list) and len(v) > 0 for v in self.search.values()),
+                "trials": self.trials == 0 or (self.trials > 0 and bool(self.search)),
+                "inner_folds": self.inner_folds >= 2,
+                "criterion": self.criterion in CRITERIA,
+                "early_stopping": self.early_stopping == 0 or (self.early_stopping > 0 and self.model == "xgboost"),
+                "joint": not self.joint or (self.model != "svr" and not axes & set(self.settings)),
+                "sign_value": 0 < self.sign_value <= 1,
+                "folds": self.folds == 0 or self.folds >= 2,
+                "grid": 1 <= self.grid <= 20,
+            },
+        )
+
+
+def _check(config: Any, checks: dict[str, bool]) -> None:
+    for name, good in checks.items():
+        if not good:
+            raise ConfigError(f"{name}: received {getattr(config, name)!r}, which is out of range; see docs/config.md")
+
+
+Kind = typing.TypeVar("Kind", FitConfig, ClassicalConfig)
+
+
+def load(
+    path: str | Path | None,
+    overrides: typing.Iterable[str] = (),
+    kind: type[Kind] = FitConfig,  # type: ignore[assignment]
+    **defaults: Any,
+) -> Kind:
+    """Configuration of `kind` from a YAML file (None: defaults) and `key=value` overrides.
 
     A dot reaches into a dictionary: `architecture.size=xs`.  Values are YAML.
 
@@ -101,12 +159,14 @@ def load(path: str | Path | None, overrides: typing.Iterable[str] = (), **defaul
         if dot and not isinstance(values.get(name, {}), dict):
             raise ConfigError(f"--set {key}: {name} is a single value and holds no {inner!r}")
         values[name] = {**values.get(name, {}), inner: value} if dot else value
-    types = typing.get_type_hints(FitConfig)
+    types = typing.get_type_hints(kind)
     if unknown := sorted(set(values) - set(types)):
-        raise ConfigError(f"unknown key {unknown[0]!r}; known are {', '.join(types)}")
+        near = difflib.get_close_matches(unknown[0], types, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(f"unknown key {unknown[0]!r}; {hint}known are {', '.join(types)}")
     for key, value in values.items():
         values[key] = _coerce(key, value, types[key])
-    return FitConfig(**values)
+    return kind(**values)
 
 
 def _coerce(key: str, value: Any, kind: Any) -> Any:
@@ -119,6 +179,6 @@ def _coerce(key: str, value: Any, kind: Any) -> Any:
     return value
 
 
-def dump(config: FitConfig) -> str:
+def dump(config: FitConfig | ClassicalConfig) -> str:
     """The resolved configuration as YAML."""
     return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)

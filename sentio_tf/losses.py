@@ -13,6 +13,25 @@ from keras import ops
 SIGN_SCALE = 0.25
 
 
+def row_weights(y_true, y_pred, sample_weight=None, mask=None):
+    """How much each row counts, `(batch, 1)`: rated (1 where targets do not say) x weight x mask.
+
+    Args: targets `(batch, 2)` or `(batch, 3)`, outputs `(batch, 2)`, weight and mask a number, `(batch,)`,
+    `(batch, 1)` or None.  Raises: ValueError for other shapes of targets and outputs.
+    """
+    if len(y_true.shape) != 2 or y_true.shape[1] not in (2, 3) or len(y_pred.shape) != 2 or y_pred.shape[1] != 2:
+        raise ValueError(
+            "expected targets (batch, 2) or (batch, 3) and outputs (batch, 2). "
+            f"Received: {tuple(y_true.shape)} and {tuple(y_pred.shape)}"
+        )
+    weight = ops.ones_like(y_pred[:, :1]) if y_true.shape[1] == 2 else y_true[:, 2:]
+    for factor in (sample_weight, mask):
+        if factor is not None:
+            factor = ops.cast(factor, weight.dtype)
+            weight = weight * (factor if len(factor.shape) == 0 else ops.reshape(factor, (-1, 1)))
+    return weight
+
+
 def ccc_loss(reference, estimated, weight):
     """1 - CCC per axis over the rows with weight 1, `(2,)`; 0 where fewer than two rows count.
 
@@ -59,3 +78,29 @@ class EmotionLoss(keras.losses.Loss):
 
     def get_config(self):
         return {"name": self.name, "mse_weight": self.mse_weight}
+
+
+@keras.saving.register_keras_serializable("sentio_tf")
+class CCCLoss(keras.losses.Loss):
+    """1 - CCC, the mean of both axes, over the rows of a batch: for notebooks whose data are all rated.
+
+    Targets `(batch, 2)`, or `(batch, 3)`, where rows with rated 0 do not count.  CCC belongs to a batch, not
+    to a row: weights and masks enter its moments, and a batch where fewer than two rows count gives 0.  It
+    is about 1 for any constant output, so batches should be large enough to spread (16 and more).
+    """
+
+    def __init__(self, name: str = "ccc_loss", **kwargs):
+        super().__init__(name=name, reduction=None, **kwargs)
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        mask = getattr(y_pred, "_keras_mask", None)
+        y_true = ops.convert_to_tensor(y_true, dtype=self.dtype)
+        y_pred = ops.convert_to_tensor(y_pred, dtype=self.dtype)
+        weight = row_weights(y_true, y_pred, sample_weight, mask)
+        # CCC does not know the unit of weights, `ccc_loss` counts them: let them sum to the rows.
+        rows, total = ops.sum(ops.cast(weight > 0, self.dtype)), ops.sum(weight)
+        weight = weight * rows / ops.where(total > 0, total, 1.0)
+        return ops.mean(ccc_loss(y_true[:, :2], y_pred, weight))
+
+    def get_config(self):
+        return {"name": self.name}

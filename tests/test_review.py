@@ -13,6 +13,7 @@ from sentio_tf.corpora import render
 from sentio_tf.errors import ConfigError, DataError
 from sentio_tf.evaluation.summary import summarize
 from sentio_tf.training import fit as training
+from sentio_tf.training import run as shared
 
 RATE = 22_050
 
@@ -32,7 +33,7 @@ def test_same_names_in_two_folders_are_two_mels(tmp_path, make_music, make_table
 
 def test_a_corpus_with_both_kinds_of_labels_is_judged_apart():
     def row(label, v, g):
-        return {"corpus": "mine", "label": label, "group": g, "valence": v, "arousal": v,
+        return {"track_id": f"{label} {g}", "corpus": "mine", "label": label, "group": g, "valence": v, "arousal": v,
                 "valence_hat": v, "arousal_hat": v}  # fmt: skip
 
     rows = [row("rating", 0.1 * i, f"g{i}") for i in range(5)] + [row("sign", (-1) ** i, f"g{i}") for i in range(4)]
@@ -123,8 +124,8 @@ def test_without_git(monkeypatch):
     def none(*a, **k):
         raise FileNotFoundError("git")
 
-    monkeypatch.setattr(training.subprocess, "run", none)
-    assert training.git_commit() == ""
+    monkeypatch.setattr(shared.subprocess, "run", none)
+    assert shared.git_commit() == ""
 
 
 @pytest.mark.parametrize("content", [b"MThd\x00\x00\x00\x06\x00\x02\x00\x00\x00\x00", b"MThd", b"", b"\x00" * 50])

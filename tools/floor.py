@@ -19,39 +19,27 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 from sentio_tf import config, corpora, pipeline
-from sentio_tf.contract import N_FRAMES
-from sentio_tf.corpora.track import Track
 from sentio_tf.evaluation.summary import lines, summarize
-from sentio_tf.training.fit import COMMIT, prediction_row
+from sentio_tf.pipeline.vectors import bands
+from sentio_tf.training.run import COMMIT, prediction_row
 
 ROOT = Path(__file__).parents[1]
 SIGN_VALUE = 0.4  # a sign as a number; an SVR needs one
 GAMMA = 1 / 768
 
 
-def statistics(track: Track, cache: pipeline.Cache) -> np.ndarray:
-    """Mean, sd and mean absolute step of each band, averaged over the windows, `(384,)`."""
-    values = cache.read(track)
-    parts = []
-    for start in pipeline.window_starts(len(values)):
-        x = pipeline.crop(values, start, N_FRAMES)[:, :, 0]
-        parts.append(np.concatenate([x.mean(axis=1), x.std(axis=1), np.abs(np.diff(x, axis=1)).mean(axis=1)]))
-    return np.mean(parts, axis=0)
-
-
 def main(run: Path, sources: list[str]) -> None:
     started = time.time()
     root = config.cache_root()
     tracks = pipeline.render_tracks([t for s in sources for t in corpora.read(s)], root)
-    cache = pipeline.open_cache(pipeline.Spec(root))
-    cache.build(tracks)
     with (run / "predictions.csv").open() as file:
         fold_of = {
             f"{r['corpus']}/{r['track_id']}": int(r["fold"]) for r in csv.DictReader(file) if r["split"] == "test"
         }
     folds = np.array([fold_of[t.key] for t in tracks])
     corpus = np.array([t.corpus for t in tracks])
-    x = np.stack([statistics(t, cache) for t in tracks])
+    _, x, failed = bands(tracks, root)
+    assert not failed, next(iter(failed.values()))
     y = np.stack([pipeline.target(t) for t in tracks])
     y = np.where(y[:, 2:] == 1, y[:, :2], y[:, :2] * SIGN_VALUE)
 

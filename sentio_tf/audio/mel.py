@@ -75,6 +75,27 @@ def _banded(spec: MelSpec) -> tuple[tuple[int, int, int, int, np.ndarray], ...]:
     return tuple(groups)
 
 
+def power_mel(
+    y: np.ndarray, *, spec: MelSpec = MEL, chunk: int = 64, rfft: Callable[[np.ndarray], np.ndarray] = np.fft.rfft
+) -> np.ndarray:
+    """Waveform to mel power, float32 `(frames, n_mels)`, equal to `librosa.feature.melspectrogram(...).T`.
+
+    Arguments as of `log_mel`; `spec.amin` and `spec.top_db` do not matter.
+    """
+    y = np.pad(np.asarray(y, np.float32), spec.n_fft // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(y, spec.n_fft)[:: spec.hop_length]
+    window = hann(spec.n_fft)
+    first, last, _ = filterbank(spec)
+    power = np.empty((len(frames), spec.n_mels), np.float32)
+    for i in range(0, len(frames), chunk):
+        spectrum = rfft(frames[i : i + chunk] * window)[:, first:last]
+        energy = spectrum.real**2
+        energy += spectrum.imag**2
+        for low, high, start, stop, weights in _banded(spec):
+            power[i : i + chunk, start:stop] = energy[:, low:high] @ weights
+    return power
+
+
 def log_mel(
     y: np.ndarray, *, spec: MelSpec = MEL, chunk: int = 64, rfft: Callable[[np.ndarray], np.ndarray] = np.fft.rfft
 ) -> np.ndarray:
@@ -88,16 +109,5 @@ def log_mel(
     Returns: float32 `(n_mels, frames)` in dB, `frames = 1 + samples // hop_length`, equal to
     `librosa.power_to_db(librosa.feature.melspectrogram(...))` within 1e-3 dB.
     """
-    y = np.pad(np.asarray(y, np.float32), spec.n_fft // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(y, spec.n_fft)[:: spec.hop_length]
-    window = hann(spec.n_fft)
-    first, last, _ = filterbank(spec)
-    power = np.empty((len(frames), spec.n_mels), np.float32)
-    for i in range(0, len(frames), chunk):
-        spectrum = rfft(frames[i : i + chunk] * window)[:, first:last]
-        energy = spectrum.real**2
-        energy += spectrum.imag**2
-        for low, high, start, stop, weights in _banded(spec):
-            power[i : i + chunk, start:stop] = energy[:, low:high] @ weights
-    db = 10 * np.log10(np.maximum(power, spec.amin))
+    db = 10 * np.log10(np.maximum(power_mel(y, spec=spec, chunk=chunk, rfft=rfft), spec.amin))
     return np.maximum(db, db.max() - spec.top_db).T

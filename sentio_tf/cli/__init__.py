@@ -12,7 +12,9 @@ import click
 from .. import __version__
 from ..errors import SentioError
 from .data import data
+from .evaluate import compare, evaluate, report
 from .export import export
+from .features import features
 from .fit import fit
 from .models import models
 from .predict import predict
@@ -38,5 +40,5 @@ def main() -> None:
     """
 
 
-for command in (predict, models, data, fit, export):
+for command in (predict, models, data, features, fit, export, evaluate, compare, report):
     main.add_command(command)

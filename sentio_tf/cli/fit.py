@@ -18,39 +18,67 @@ from .common import need, progress_bar
 @click.option("--cache", type=click.Path(file_okay=False), help="Renderings and mels [default: $SENTIO_CACHE].")
 @click.option("--split", type=click.Path(dir_okay=False), help="Folds from a file of: sentio-tf data split.")
 @click.option("--allow-divided", is_flag=True, help="Take a --split that divides groups, as published ones may.")
+@click.option(
+    "--purge-divided", is_flag=True, help="Take it, and leave what shares a group with the test out of training."
+)
+@click.option(
+    "--features", metavar="SET|FILE", help="Of ridge, svr, xgboost: recipe, extended, bands, musicnn, vit, a table."
+)
 @click.option("--labels", metavar="VERSION", help="Of the labels, where there are several (deam: corrected, official).")
 @click.option("--skip-missing", is_flag=True, help="Leave out labelled tracks whose file is missing.")
 @click.option("--only", multiple=True, metavar="PART", help="Train only fold 0, 1, ... or final; may be repeated.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def fit(
-    model, sources, config_file, overrides, out, cache, split, allow_divided, labels, skip_missing, only, form
+    model,
+    sources,
+    config_file,
+    overrides,
+    out,
+    cache,
+    split,
+    allow_divided,
+    purge_divided,
+    features,
+    labels,
+    skip_missing,
+    only,
+    form,
 ) -> None:
     """Train MODEL on labelled corpora and write a run directory.
+
+    MODEL is a network (mobilevit), or ridge, svr or xgboost on features of whole songs.
 
     CORPUS is deam, emomusic, pmemo, panda4q, musifeast17, emopia, vgmidi, jamendo, or folder for your
     own (labels.csv beside the audio); `sentio-tf data show` tells about each.  An interrupted run
     continues when the command is given again.
     """
-    need("train", "tensorflow", "keras", "sklearn", "scipy")
     import json
 
     from .. import config as configuration
-    from ..training.fit import fit as train
 
     version = [f"labels={labels}"] if labels else []
-    config = configuration.load(config_file, (f"model={model}", *version, *overrides))
-    results = train(
-        config,
-        sources,
-        Path(out or f"runs/{model}"),
-        cache=Path(cache) if cache else None,
-        split=Path(split) if split else None,
-        allow_divided=allow_divided,
-        skip_missing=skip_missing,
-        only=only,
-        report=lambda text: click.echo(text, err=True),
-        progress=progress_bar(),
-    )
+    options = {
+        "cache": Path(cache) if cache else None,
+        "split": Path(split) if split else None,
+        "allow_divided": allow_divided,
+        "purge_divided": purge_divided,
+        "skip_missing": skip_missing,
+        "report": lambda text: click.echo(text, err=True),
+        "progress": progress_bar(),
+    }
+    place = Path(out or f"runs/{model}")
+    if model in configuration.CLASSICAL:
+        if only:
+            raise click.UsageError("--only is for networks: the parts of a classical model take seconds")
+        results = _classical(model, config_file, [*version, *overrides], features, sources, place, options)
+    else:
+        if features:
+            raise click.UsageError(f"--features is for {', '.join(configuration.CLASSICAL)}")
+        need("train", "tensorflow", "keras", "sklearn", "scipy")
+        from ..training.fit import fit as train
+
+        config = configuration.load(config_file, (f"model={model}", *version, *overrides))
+        results = train(config, sources, place, only=only, **options)
     if not results:
         return
     if form == "json":
@@ -61,3 +89,16 @@ def fit(
     click.echo(f"{results['protocol']}, scale {results['scale']}, 95 % intervals over groups")
     for line in lines(results["corpora"]):
         click.echo(line)
+
+
+def _classical(model, config_file, overrides, features, sources, out, options):
+    from .. import config as configuration
+
+    chosen = [f"features={features}"] if features else []
+    config = configuration.load(config_file, (f"model={model}", *overrides, *chosen), configuration.ClassicalConfig)
+    modules = ["sklearn", "scipy", "skops", *(["xgboost"] if model == "xgboost" else [])]
+    # TensorFlow, because the pipeline that caches and decodes brings it.
+    need("train", *modules, *(["optuna"] if config.trials else []), "tensorflow", "keras")
+    from ..training.classical import fit as train
+
+    return train(config, sources, out, **options)

@@ -30,6 +30,7 @@ LOW, HIGH = 1.0, 9.0
 BLOCKS = (("1-1000", 1, 1000), ("1001-2000", 1001, 2000), ("2001-2058", 2001, 2058))
 LAST_EMOMUSIC = 1000
 FIRST_TEST = 2001  # the evaluation part of MediaEval 2015, and so DEAM's own
+RATERS, RATERS_TEST = 10, 5  # at least so many a song (Aljanaki et al. 2017)
 VERSIONS = ("corrected", "official")
 STATIC = (
     "song_level/static_annotations_averaged_songs_1_2000.csv",
@@ -107,6 +108,7 @@ def _static(root: Path) -> Iterator[Track]:
             arousal_sd=sd[1] * 2 / (HIGH - LOW),
             split="test" if int(song) >= FIRST_TEST else "train",
             recording=same,
+            raters=RATERS if int(song) < FIRST_TEST else RATERS_TEST,
         )
 
     columns = ["song_id", *(f"{axis}_{kind}" for axis in AXES for kind in ("mean", "std"))]

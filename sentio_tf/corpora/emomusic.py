@@ -12,6 +12,7 @@ from . import labels
 from .track import Corpus, Download, Dynamics, Track
 
 LOW, HIGH = 1.0, 9.0
+RATERS = 10  # at least so many a song (Soleymani et al. 2013)
 PARTS = {"development": "train", "evaluation": "test"}
 
 
@@ -42,6 +43,8 @@ def read(root: Path) -> list[Track]:
             arousal_sd=sd[1] * 2 / (HIGH - LOW),
             split=PARTS.get(about.get("Mediaeval 2013 set", ""), ""),
             recording=recording(song),
+            genre=about.get("Genre", ""),
+            raters=RATERS,
         )
 
     columns = ["song_id", *(f"{kind}_{axis}" for kind in ("mean", "std") for axis in AXES)]

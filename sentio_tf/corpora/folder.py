@@ -2,7 +2,7 @@
 
 Columns (in any case): `path` (relative to the folder), and `valence` and `arousal`, or `quadrant` (Q1..Q4).
 Optional: `track_id` (else the path), `group` or `artist` (what must not be divided between training
-and test; else every file is its own group), `split`, `start_s`, `duration_s`.
+and test; else every file is its own group), `split`, `genre`, `start_s`, `duration_s`.
 Ratings are expected in [-1, 1]; another scale is named in `corpus.yaml` beside it: `scale: [1, 9]`.
 A corpus that a program composed says `synthetic: true` there; its tracks then belong to
 `synthetic-NAME`, which no reported result may contain.
@@ -47,6 +47,7 @@ def read(root: Path) -> list[Track]:
             path=root / row["path"],
             group=group,
             split=row.get("split", ""),
+            genre=row.get("genre", ""),
             start_s=labels.number(row, "start_s", 0, 1e6, where=where) if row.get("start_s") else 0.0,
             duration_s=labels.number(row, "duration_s", 0.01, 1e6, where=where) if row.get("duration_s") else None,
             **values,

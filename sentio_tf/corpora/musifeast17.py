@@ -12,6 +12,7 @@ from . import labels
 from .track import Corpus, Track
 
 LOW, HIGH = 1.0, 5.0
+RATERS = 30  # a clip has 30-38, its own number is not published: the lower bound gives the lower reliability
 PUBLIC = "data/MUSIFEAST17_all.csv"
 
 
@@ -21,6 +22,7 @@ def read(root: Path) -> list[Track]:
     home = root if own else labels.home(root, PUBLIC)
     columns = OWN_COLUMNS if own else PUBLIC_COLUMNS
     name, artist, *scales = columns
+    genre = "genre" if own else "GENRE"
 
     def build(row: dict[str, str], where: str) -> Track:
         mean = [labels.number(row, c, LOW, HIGH, where=where) for c in scales[::2]]
@@ -34,6 +36,8 @@ def read(root: Path) -> list[Track]:
             arousal=labels.rescale(mean[1], LOW, HIGH),
             valence_sd=sd[0] * 2 / (HIGH - LOW),
             arousal_sd=sd[1] * 2 / (HIGH - LOW),
+            genre=row.get(genre, ""),
+            raters=RATERS,
         )
 
     return labels.tracks(home / ("labels.csv" if own else PUBLIC), columns, build, corpus="MUSIFEAST-17")

@@ -31,26 +31,28 @@ def read(root: Path) -> list[Track]:
 
     def build(row: dict[str, str], where: str) -> Track:
         path = root / "audio" / f"{row['track_id']}.opus"
-        return _track(row["track_id"], path, f"artist:{row['artist_group']}", row["quadrant"], where)
+        group, genre = f"artist:{row['artist_group']}", row.get("genres", "")
+        return _track(row["track_id"], path, group, row["quadrant"], where, genre)
 
     return labels.tracks(root / "labels.csv", ["track_id", "artist_group", "quadrant"], build, corpus="Panda 4Q")
 
 
 def _read_archive(root: Path) -> list[Track]:
-    artists = {}
+    artists, genres = {}, {}
     if (root / METADATA).exists():
         about = labels.rows(root / METADATA, {"Song", "Artist"}, corpus="Panda 4Q, metadata", errors="replace")
-        artists = {row["Song"]: row["Artist"] for _, row in about}
+        for _, row in about:
+            artists[row["Song"]], genres[row["Song"]] = row["Artist"], row.get("Genres", "")
 
     def build(row: dict[str, str], where: str) -> Track:
         song, quadrant = row["Song"], row["Quadrant"]
         group = labels.artist(artists[song]) if artists.get(song) else f"panda4q:{song}"
-        return _track(song, root / quadrant / f"{song}.mp3", group, quadrant, where)
+        return _track(song, root / quadrant / f"{song}.mp3", group, quadrant, where, genres.get(song, ""))
 
     return labels.tracks(root / ANNOTATIONS, ["Song", "Quadrant"], build, corpus="Panda 4Q")
 
 
-def _track(name: str, path: Path, group: str, quadrant: str, where: str) -> Track:
+def _track(name: str, path: Path, group: str, quadrant: str, where: str, genre: str) -> Track:
     valence, arousal = labels.signs(quadrant, where=where)
     return Track(
         track_id=name,
@@ -60,6 +62,7 @@ def _track(name: str, path: Path, group: str, quadrant: str, where: str) -> Trac
         valence_sign=valence,
         arousal_sign=arousal,
         recording=SAME.get(name, ""),
+        genre=genre,
     )
 
 

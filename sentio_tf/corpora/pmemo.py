@@ -10,6 +10,7 @@ from . import labels
 from .track import Corpus, Dynamics, Track
 
 LOW, HIGH = 0.0, 1.0
+RATERS = 10  # or more
 STATIC = "annotations/static_annotations.csv"
 
 
@@ -41,6 +42,7 @@ def read(root: Path) -> list[Track]:
             arousal=labels.rescale(mean[1], LOW, HIGH),
             valence_sd=sd[0] * 2 / (HIGH - LOW) if sd else None,
             arousal_sd=sd[1] * 2 / (HIGH - LOW) if sd else None,
+            raters=RATERS,
         )
 
     return labels.tracks(home / STATIC, ["musicId", "Arousal(mean)", "Valence(mean)"], build, corpus="PMEmo")

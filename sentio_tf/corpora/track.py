@@ -39,6 +39,8 @@ class Track:
     tags: tuple[str, ...] = ()
     category: str = ""
     recording: str = ""
+    genre: str = ""  # "Rock; Soul" where there are several
+    raters: int | None = None  # people behind each mean rating
 
     @property
     def key(self) -> str:

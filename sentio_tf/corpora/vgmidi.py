@@ -34,6 +34,7 @@ def read(root: Path) -> list[Track]:
             arousal=labels.number(row, "arousal", -1, 1, where=where),
             valence_sd=labels.number(row, "valence_rater_sd", 0, 2, where=where),
             arousal_sd=labels.number(row, "arousal_rater_sd", 0, 2, where=where),
+            raters=int(labels.number(row, "n_raters", 1, 1e6, where=where)) if row.get("n_raters") else None,
         )
 
     columns = ["track_id", "series", "game", "valence", "arousal", "valence_rater_sd", "arousal_rater_sd"]

@@ -42,7 +42,8 @@ def export_run(
         builtins, or the exported model deviates from Keras by more than `parity.TOLERANCE`.
     """
     from ..runtime.engine import Engine
-    from ..training.fit import COMMIT, load_model
+    from ..training.fit import load_model
+    from ..training.run import COMMIT
     from . import card as cards
     from . import golden, graph, parity, quantize
 

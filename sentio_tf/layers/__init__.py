@@ -1,5 +1,5 @@
 """Keras layers; importing the package registers all of them for loading saved models."""
 
-from . import domain, logmel, normalize, specaugment, transformer
+from . import domain, image, logmel, normalize, specaugment, transformer
 
-__all__ = ["domain", "logmel", "normalize", "specaugment", "transformer"]
+__all__ = ["domain", "image", "logmel", "normalize", "specaugment", "transformer"]

@@ -10,6 +10,7 @@ from sentio_tf import config, corpora, pipeline
 from sentio_tf.errors import ConfigError, DataError, SentioError
 from sentio_tf.training import fit as training
 from sentio_tf.training.callbacks import TrackValidation, score
+from sentio_tf.training.run import plan, validation_part
 
 
 def table(path):
@@ -46,7 +47,8 @@ def test_training_saw_neither_test_nor_validation_groups(run):
     folds = group_folds(tracks, 2, seed=0)
     for k in range(2):
         rest = [t for t, f in zip(tracks, folds, strict=True) if f != k]
-        validation = training.validation_part(rest, run["config"])
+        made = run["config"]
+        validation = validation_part(rest, share=made.validation, seed=made.seed, grid=made.grid)
         groups = [{t.group for t, v in zip(rest, validation, strict=True) if v == side} for side in (True, False)]
         assert not groups[0] & groups[1]
         assert not {t.group for t, f in zip(tracks, folds, strict=True) if f == k} & (groups[0] | groups[1])
@@ -205,16 +207,35 @@ def test_folds_of_a_split_file(run, tmp_path):
     parts = dict(made.parts) | {tracks[0].key: ("0",), tracks[1].key: ("1",)}
     loose = {t.key: t.key for t in tracks}  # as if the artists had not been known
     dataclasses.replace(made, parts=parts, groups=loose).save(tmp_path / "d.json")
-    with pytest.raises(DataError, match=r"1 groups lie in more than one fold.*--allow-divided"):
+    with pytest.raises(DataError, match=r"1 groups lie in more than one fold or part.*--allow-divided"):
         training.fit(settings, run["sources"], tmp_path / "d", split=tmp_path / "d.json", **options)
-    _, folds, divided = training.read_folds(tmp_path / "d.json", tracks, settings, allow_divided=True)
-    assert divided == 1
-    assert folds[0] != folds[1]
+    work = plan(tracks, folds=0, seed=0, grid=2, split=tmp_path / "d.json", allow_divided=True)
+    assert work.divided == 1
+    assert (0 in work.parts[0].test, 1 in work.parts[1].test) == (True, True)
     with pytest.raises(DataError, match="expected 3 folds"):
-        training.read_folds(tmp_path / "s.json", tracks, dataclasses.replace(settings, folds=3))
-    split.make(tracks).save(tmp_path / "h.json")
-    with pytest.raises(DataError, match="scheme kfold, received holdout"):
-        training.read_folds(tmp_path / "h.json", tracks, settings)
+        plan(tracks, folds=3, seed=0, grid=2, split=tmp_path / "s.json")
+
+
+def test_a_split_with_parts_trains_on_one_and_judges_by_another(run, tmp_path):
+    """80/10/10: the validation part stops the training, the test part judges, nothing is out-of-fold."""
+    from sentio_tf.corpora import split
+
+    tracks = [t for s in run["sources"] for t in corpora.read(s)]
+    shares = {"train": 0.5, "validation": 0.25, "test": 0.25}
+    made = split.make(tracks, "holdout", seed=1, grid=2, shares=shares)
+    made.save(tmp_path / "h.json")
+    settings = config.load(None, [s for s in run["sets"] if "folds" not in s] + ["epochs=1"])
+    said = []
+    results = training.fit(
+        settings, run["sources"], tmp_path / "r", split=tmp_path / "h.json", cache=run["cache"], report=said.append
+    )
+    assert results["protocol"] == "holdout split, train -> test"
+    counts = {part: sum(p == (part,) for p in made.parts.values()) for part in shares}
+    assert (
+        f"fold 0: {counts['train']} training, {counts['validation']} validation, {counts['test']} test tracks" in said
+    )
+    rows = [r for r in table(tmp_path / "r" / "predictions.csv") if r["split"] == "test"]
+    assert {f"{r['corpus']}/{r['track_id']}" for r in rows} == {k for k, p in made.parts.items() if p == ("test",)}
 
 
 def test_augmented_training_runs_from_waveforms(run, tmp_path):

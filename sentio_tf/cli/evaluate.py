@@ -1,0 +1,292 @@
+"""`sentio-tf evaluate`, `compare` and `report`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ..errors import SentioError
+from ..terminal import printable
+from .common import need
+
+RESAMPLES = click.option(
+    "--resamples", type=click.IntRange(100, 1_000_000), default=None, help="Of the bootstrap over groups."
+)
+AXES = ("valence", "arousal")
+FORMAT = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="RUN...")
+@click.option("--by", type=click.Choice(["quadrant", "genre"]), help="Tables of parts of each corpus.")
+@click.option("--worst", type=click.IntRange(1, 1000), metavar="N", help="The N largest errors, with names.")
+@click.option("--part", default="test", show_default=True, help="Of the predictions: test or validation.")
+@click.option(
+    "--data", "sources", multiple=True, metavar="CORPUS:ROOT", help="Judge the final model on another corpus."
+)
+@click.option("--features", metavar="FILE", help="With --data: table of features, where the run was trained on one.")
+@click.option("--cache", type=click.Path(file_okay=False), help="Renderings and features [default: $SENTIO_CACHE].")
+@click.option("--out", type=click.Path(dir_okay=False), help="With --data: write the predictions as CSV.")
+@click.option("--labels", metavar="VERSION", help="With --data: version of the labels (deam: corrected, official).")
+@RESAMPLES
+@FORMAT
+def evaluate(paths, by, worst, part, sources, features, cache, out, labels, resamples, form) -> None:
+    """Metrics of runs, with 95 % intervals over artists, songs or series.
+
+    RUN is a run directory of `sentio-tf fit`, or a predictions.csv of any program (track_id, valence,
+    arousal, valence_hat, arousal_hat; optional corpus, group, fold, genre, ..., all in [-1, 1]).  Beside
+    each metric stand the predictor that knows only the mean of the other folds, and the ceiling that
+    the disagreement of the raters sets.  Runs that differ in their seed only are also averaged.
+    """
+    import json
+
+    from ..evaluation import runs
+
+    if (out or labels or features) and not sources:
+        raise click.UsageError("--features, --out and --labels go with --data")
+    opened = (
+        [runs.open_run(path, split=part) for path in paths]
+        if not sources
+        else _applied(paths, sources, cache, labels, features, out)
+    )
+    found = [runs.evaluation(run, resamples=resamples or 1000) for run in opened]
+    if form == "json":
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for values in found:
+        _print_evaluation(values, by=by, worst=worst)
+    for same in runs.by_experiment(opened):
+        if len(same) > 1:
+            _print_seeds(runs.over_seeds([found[opened.index(run)] for run in same]), same)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="RUN_A RUN_B...")
+@click.option("--metric", type=click.Choice(["ccc", "pearson", "r2", "rmse", "mae"]), default="ccc", show_default=True)
+@click.option("--common", is_flag=True, help="Take the tracks that both have, where they are not the same.")
+@click.option("--part", default="test", show_default=True, help="Of the predictions: test or validation.")
+@RESAMPLES
+@FORMAT
+def compare(paths, metric, common, part, resamples, form) -> None:
+    """Is one run better than another on the same songs?
+
+    Paired bootstrap over groups (artists, songs, series) of the difference, Holm-corrected over all
+    comparisons, beside a permutation test; for quadrant hits McNemar's test, exchanging whole groups.
+    """
+    import json
+
+    from ..evaluation import runs
+
+    if len(paths) < 2:
+        raise click.UsageError(f"expected two runs or more, received {len(paths)}")
+    opened = [runs.open_run(path, split=part) for path in paths]
+    verdicts, notes = runs.compare_runs(opened, metric=metric, common=common, resamples=resamples or 10_000)
+    for note in notes:
+        click.echo(f"note: {printable(note)}", err=True)
+    if form == "json":
+        click.echo(json.dumps([runs.as_dict(v) for v in verdicts], indent=2, ensure_ascii=False))
+        return
+    _print_verdicts(verdicts, several=len(paths) > 2)
+
+
+@click.command()
+@click.argument("path", metavar="RUN")
+@click.option("--out", type=click.Path(dir_okay=False), help="HTML file [default: RUN/report.html].")
+@click.option("--part", default="test", show_default=True, help="Of the predictions: test or validation.")
+@RESAMPLES
+def report(path, out, part, resamples) -> None:
+    """One HTML page about a run that needs nothing else: no network, no other file."""
+    from .. import __version__
+    from ..evaluation import runs
+    from ..evaluation.report import render
+
+    run = runs.open_run(path, split=part)
+    page = render(
+        runs.evaluation(run, resamples=resamples or 1000), run.predictions, run.history, runs.about(run, __version__)
+    )
+    file = Path(out) if out else Path(path) / "report.html" if Path(path).is_dir() else Path(path).with_suffix(".html")
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise SentioError(f"{file}: the report cannot be written ({error.strerror}); choose another --out") from None
+    click.echo(f"report: {file}")
+
+
+def _applied(paths, sources, cache, labels, features, out):
+    """Final models of runs on other corpora."""
+    need("train", "sklearn", "scipy", "skops", "tensorflow", "keras")
+    from ..evaluation.runs import Run
+    from ..training import apply
+
+    if out and len(paths) > 1:
+        raise click.UsageError("--out takes the predictions of one run")
+    opened = []
+    for path in paths:
+        found = apply.apply(
+            Path(path),
+            sources,
+            cache=Path(cache) if cache else None,
+            labels=labels or "",
+            features=features,
+            out=Path(out) if out else None,
+            report=lambda text: click.echo(text, err=True),
+        )
+        opened.append(
+            Run(
+                Path(path).resolve().name,
+                found,
+                {"protocol": "final model on other corpora, shared groups left out"},
+            )
+        )
+    return opened
+
+
+def _console():
+    from rich.console import Console
+
+    return Console(emoji=False) if sys.stdout.isatty() else Console(emoji=False, width=140)
+
+
+def _table(*columns, title=None, left=1):
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, title=title, title_justify="left")
+    for k, column in enumerate(columns):
+        table.add_column(column, justify="left" if k < left else "right", no_wrap=k >= left)
+    return table
+
+
+def _value(values, metric, digits=3):
+    value = values.get(metric)
+    if not value:
+        return "-"
+    text = f"{value['value']:.{digits}f}"
+    return f"{text} [{value['low']:.2f}, {value['high']:.2f}]" if "low" in value else text
+
+
+def _print_evaluation(values, *, by, worst) -> None:
+    from rich.text import Text
+
+    console = _console()
+    head = [values["model"], values["protocol"], f"scale {values['scale']}", "95 % intervals over groups"]
+    console.print(Text(f"{printable(values['name'])}: {', '.join(h for h in head if h)}"))
+    for corpus, own in values["corpora"].items():
+        title = Text(f"{printable(corpus)}: {own['tracks']} songs, {own['groups']} groups", style="bold")
+        if own["tracks"] < 2:
+            console.print(title)
+            console.print("  one song: no metric is defined")
+        elif own["label"] == "rating":
+            console.print(_rated(title, own))
+        else:
+            console.print(_signed(title, own))
+        if by:
+            _print_parts(console, corpus, own["quadrants" if by == "quadrant" else "genres"], by)
+        if worst:
+            _print_worst(console, own["worst"][:worst])
+    for warning in values["warnings"]:
+        click.echo(f"warning: {printable(warning)}", err=True)
+
+
+def _rated(title, own):
+    table = _table("", "valence", "arousal", title=title)
+    axes = [own[axis] for axis in AXES]
+
+    def row(name, cells):
+        table.add_row(name, *("-" if c is None else c if isinstance(c, str) else f"{c:.3f}" for c in cells))
+
+    row("CCC", [_value(v, "ccc") for v in axes])
+    row("R²", [_value(v, "r2") for v in axes])
+    row("Pearson r", [_value(v, "pearson") for v in axes])
+    row("  highest, as raters disagree", [v["ceiling"] and v["ceiling"]["pearson"] for v in axes])
+    row("RMSE", [_value(v, "rmse") for v in axes])
+    row("  of the constant", [v["constant"]["rmse"] for v in axes])
+    row("MAE", [_value(v, "mae") for v in axes])
+    row("  of the constant", [v["constant"]["mae"] for v in axes])
+    row("spread, 1 as the ratings", [v["sd_ratio"] for v in axes])
+    row("right side of 0", [_value(v, "accuracy") for v in axes])
+    row("right quadrant", [_value(own["quadrant"], "accuracy"), ""])
+    return table
+
+
+def _signed(title, own):
+    table = _table("", "right side of 0", "of a constant", "area under ROC", title=title)
+    for axis in AXES:
+        v = own[axis]
+        table.add_row(axis, _value(v, "accuracy"), f"{v['constant']['accuracy']:.3f}", _value(v, "auc"))
+    table.add_row("quadrant", _value(own["quadrant"], "accuracy"), "", f"F1 {_value(own['quadrant'], 'f1')}")
+    return table
+
+
+def _print_parts(console, corpus, parts, by) -> None:
+    from rich.text import Text
+
+    title = Text(f"{printable(corpus)} by {by}; parts of few artists have no interval")
+    rated = any("bias" in own.get("valence", {}) for own in parts.values())
+    shown = ("ccc", "bias") if rated else ("accuracy",)
+    words = {"ccc": "CCC", "bias": "bias", "accuracy": "side"}
+    table = _table(by, "songs", "groups", *(f"{axis} {words[m]}" for m in shown for axis in AXES), title=title)
+    for name, own in parts.items():
+        if own["tracks"]:
+            cells = [_value(own.get(axis, {}), m, 2) for m in shown for axis in AXES]
+            table.add_row(Text(printable(name)), str(own["tracks"]), str(own["groups"]), *cells)
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print(f"  {by}: not known of these songs")
+
+
+def _print_worst(console, rows) -> None:
+    from rich.text import Text
+
+    table = _table("song", "genre", "truth (v, a)", "estimate (v, a)", "error", "fold", title="largest errors", left=2)
+    for row in rows:
+        points = (f"{row[k][0]:+.2f}, {row[k][1]:+.2f}" for k in ("reference", "estimated"))
+        song, genre = Text(printable(row["track_id"])), Text(printable(row["genre"]))
+        table.add_row(song, genre, *points, f"{row['error']:.2f}", row["fold"])
+    console.print(table)
+
+
+def _print_seeds(values, same) -> None:
+    from rich.text import Text
+
+    console = _console()
+    seeds = ", ".join(str(run.seed) for run in same)
+    table = _table("corpus", "axis", "metric", "mean", "sd", title=Text(f"{len(same)} seeds ({seeds})"), left=3)
+    for corpus, axes in values.items():
+        for axis, found in axes.items():
+            for metric in ("ccc", "pearson", "accuracy", "f1"):
+                if metric in found:
+                    v = found[metric]
+                    table.add_row(Text(printable(corpus)), axis, metric, f"{v['mean']:.3f}", f"{v['sd']:.3f}")
+    console.print(table)
+
+
+def _print_verdicts(verdicts, *, several) -> None:
+    from rich.text import Text
+
+    console = _console()
+    names = (*(("runs",) if several else ()), "corpus", "axis", "metric")
+    one = verdicts[0] if verdicts else None
+    heads = ("A", "B") if several or not one else (printable(one.a), printable(one.b))
+    columns = (*names, *heads, "difference", "p", "p (Holm)", "p permutation", "McNemar")
+    table = _table(*columns, left=len(names))
+    for v in verdicts:
+        c = v.comparison
+        style = "bold" if c.p_holm is not None and c.p_holm < 0.05 else ""
+        cells = [
+            f"{c.a:.3f}",
+            f"{c.b:.3f}",
+            f"{c.difference:+.3f} [{c.low:+.2f}, {c.high:+.2f}]",
+            f"{c.p_bootstrap:.3f}",
+        ]
+        cells += [f"{c.p_holm:.3f}", f"{c.p_permutation:.3f}"]
+        test = f"{v.mcnemar.only_a} : {v.mcnemar.only_b}, p {v.mcnemar.p:.3f}" if v.mcnemar else ""
+        lead = [Text(printable(f"{v.a} - {v.b}"))] if several else []
+        table.add_row(*lead, Text(printable(v.corpus)), v.axis, c.metric, *cells, test, style=style)
+    console.print(table)
+    console.print(
+        "A minus B; 95 % intervals and p of a paired bootstrap over groups. McNemar: songs only A, only B has right."
+    )

@@ -1,0 +1,265 @@
+"""Tracks to vectors of frozen pretrained networks, kept in one file of the cache."""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from itertools import groupby
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+from ..audio import decode
+from ..audio.musicnn_mel import SPEC, musicnn_mel, patches
+from ..contract import N_FRAMES
+from ..corpora.track import Track
+from ..errors import DataError, SentioError
+from ..models import musicnn, pretrained, vit_encoder
+from .cache import Progress, Spec, entry_id, fast_rfft, open_cache
+from .data import crop, window_starts
+
+NETWORKS = ("musicnn", "vit")
+BLOCKS = (6, 9)  # of the ViT: the middle ones tell most about sound
+VERSION = 1  # of what happens around the networks; another one computes anew
+FILE = "embeddings.sqlite"
+BUSY_S = 60.0  # how long another process may write before it counts as stuck
+
+Examples = Iterator[np.ndarray]
+
+
+def embed(
+    tracks: Sequence[Track],
+    which: str,
+    root: Path,
+    *,
+    progress: Progress | None = None,
+    batch: int = 16,
+    report: Callable[[str], None] = print,
+) -> tuple[list[str], np.ndarray, dict[str, str]]:
+    """Names of the columns, float32 `(tracks, columns)`, and why tracks failed by their key (their rows are NaN).
+
+    The whole of a track (its part of the file) is heard.  "musicnn", 6024 columns: mean, then sd over patches
+    of 3 s of what the taggers of MSD and MTT pool over time (maximum and mean of front end and mid-end).  "vit",
+    1536 columns: class token and mean of the patches behind blocks 6 and 9, averaged over windows of 30 s
+    every 15 s, which come from the mel cache in `root`.  What is shorter than a patch or window is repeated
+    to fill it (the sd of one patch is 0); silence has a vector like any other sound.
+
+    Args:
+        which: "musicnn" or "vit".
+        root: folder of the caches; weights go to `root/pretrained`, vectors to `root/embeddings.sqlite`.
+        batch: patches or windows that the network takes at once.
+        report: takes a line where something is downloaded, or damaged and computed again.
+
+    Raises: ModelError if the weights cannot be had; ConfigError if a package is missing; DataError if `root`
+        cannot be written.
+    """
+    if which not in NETWORKS:
+        raise ValueError(f"expected one of {', '.join(NETWORKS)}. Received: {which}")
+    names = columns(which)
+    failed: dict[str, str] = {}
+    wanted: dict[str, list[int]] = {}  # the same part of a file may stand under several keys
+    for i, track in enumerate(tracks):
+        try:
+            wanted.setdefault(entry_id(track), []).append(i)
+        except DataError as error:
+            failed[track.key] = str(error)
+    matrix = np.full((len(tracks), len(names)), np.nan, np.float32)
+    with closing(Store(root / FILE, f"{which}:{VERSION}:{pretrained.identity(which)}", report)) as store:
+        missing = []
+        for id_, rows in wanted.items():
+            vector = store.get(id_, len(names))
+            if vector is None:
+                missing.append(id_)
+            else:
+                matrix[rows] = vector
+        parts = {id_: tracks[wanted[id_][0]] for id_ in missing}
+        for done, (id_, found) in enumerate(_compute(parts, which, root, batch, progress, report), 1):
+            if isinstance(found, str):
+                failed |= {tracks[i].key: found for i in wanted[id_]}
+            else:
+                store.put(id_, found)
+                matrix[wanted[id_]] = found
+            if progress:
+                progress(which, done, len(missing))
+    return names, matrix, failed
+
+
+def columns(which: str) -> list[str]:
+    """Names of the columns of `embed`."""
+    if which == "vit":
+        parts = [f"block_{b}_{part}" for b in BLOCKS for part in ("class", "patches")]
+        return [f"{part}_{i:03}" for part in parts for i in range(1, vit_encoder.WIDTH + 1)]
+    parts = [f"{network}_{pool}" for network in musicnn.NETWORKS for pool in ("max", "mean")]
+    pooled = [f"{part}_{i:03}" for part in parts for i in range(1, musicnn.FEATURES + 1)]
+    return [f"{name}_{statistic}" for statistic in ("mean", "sd") for name in pooled]
+
+
+def network(which: str, root: Path, *, report: Callable[[str], None] | None = None) -> keras.Model:
+    """The frozen network from examples of `which` to vectors `(batch, columns)`; see `embed`.
+
+    Raises: ModelError if its weights cannot be had, ConfigError if a package is missing.
+    """
+    weights = pretrained.load(pretrained.fetch(which, root, report=report))
+    if which == "vit":
+        encoder = vit_encoder.build(weights, blocks=BLOCKS)
+        outputs = [encoder.output[f"block_{b}_{part}"] for b in BLOCKS for part in ("class", "patches")]
+        return keras.Model(encoder.input, layers.Concatenate(name="vector")(outputs))
+    patch = keras.Input(musicnn.INPUT, name="patch")
+    pooled = [musicnn.build(weights, name)(patch)["pooled"] for name in musicnn.NETWORKS]
+    return keras.Model(patch, layers.Concatenate(name="vector")(pooled))
+
+
+def _compute(
+    parts: dict[str, Track],
+    which: str,
+    root: Path,
+    batch: int,
+    progress: Progress | None,
+    report: Callable[[str], None],
+) -> Iterator[tuple[str, np.ndarray | str]]:
+    """Each id with its vector, or with the reason why there is none."""
+    if not parts:
+        return
+    model = network(which, root, report=report)
+    failed: dict[str, str] = {}
+    if which == "vit":
+        why = open_cache(Spec(root)).build(list(parts.values()), progress=progress, report=report)
+        failed = {id_: why[track.key] for id_, track in parts.items() if track.key in why}
+    read = _windows if which == "vit" else _patches
+
+    def examples() -> Iterator[tuple[str, np.ndarray]]:
+        for id_, track in parts.items():
+            if id_ in failed:
+                continue
+            try:
+                own = read(track, root)
+            except SentioError as error:
+                failed[id_] = str(error)
+            except Exception as error:  # one strange file must not lose the others
+                failed[id_] = f"{track.path}: {type(error).__name__}: {error}"
+            else:
+                yield from ((id_, example) for example in own)
+
+    for id_, rows in groupby(_run(model, examples(), batch), key=lambda pair: pair[0]):
+        vectors = np.stack([row for _, row in rows])
+        mean = vectors.mean(axis=0)
+        yield id_, np.concatenate([mean, vectors.std(axis=0)]) if which == "musicnn" else mean
+    yield from failed.items()
+
+
+def _run(
+    model: keras.Model, examples: Iterator[tuple[str, np.ndarray]], batch: int
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Outputs of the network in the order of the examples, several at once."""
+    ids: list[str] = []
+    waiting: list[np.ndarray] = []
+
+    def flush() -> Iterator[tuple[str, np.ndarray]]:
+        # Always the same batch shape: one trace, one plan.
+        x = np.zeros((batch, *waiting[0].shape), np.float32)
+        x[: len(waiting)] = np.stack(waiting)
+        yield from zip(ids, np.asarray(model.predict_on_batch(x)), strict=False)
+        ids.clear()
+        waiting.clear()
+
+    for id_, example in examples:
+        ids.append(id_)
+        waiting.append(example)
+        if len(waiting) == batch:
+            yield from flush()
+    if waiting:
+        yield from flush()
+
+
+def _patches(track: Track, root: Path) -> Examples:
+    y = decode.load(track.path, offset_s=track.start_s, duration_s=track.duration_s, sample_rate=SPEC.sample_rate)
+    return iter(patches(musicnn_mel(y, rfft=fast_rfft())))
+
+
+def _windows(track: Track, root: Path) -> Examples:
+    values = open_cache(Spec(root)).read(track)
+    return (crop(values, start, N_FRAMES) for start in window_starts(len(values)))
+
+
+class Store:
+    """Vectors by id in one SQLite file, several processes at a time; those of other networks lie beside them.
+
+    Args:
+        kind: what the vectors were made by; those of another kind are not seen.
+
+    Raises: DataError if the file cannot be written.
+    """
+
+    def __init__(self, path: Path, kind: str, report: Callable[[str], None]):
+        self.path, self.kind, self.report = path, kind, report
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._open()
+        except OSError as error:
+            raise self._unwritable(error.strerror or str(error)) from None
+        except sqlite3.OperationalError as error:
+            raise self._unwritable(str(error)) from None
+        except sqlite3.DatabaseError:
+            self._discard()
+
+    def _open(self) -> None:
+        # Autocommit: a vector costs a second, so that each may as well be safe at once.
+        self._file = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
+        self._file.execute(
+            "CREATE TABLE IF NOT EXISTS vectors "
+            "(kind TEXT, id TEXT, crc32 INTEGER, data BLOB, PRIMARY KEY (kind, id)) WITHOUT ROWID"
+        )
+
+    def _discard(self) -> None:
+        self.report(f"{self.path}: damaged, so it is removed and its vectors are computed again")
+        self.close()
+        try:
+            self.path.unlink(missing_ok=True)
+            self._open()
+        except (OSError, sqlite3.DatabaseError) as error:
+            raise self._unwritable(str(error)) from None
+
+    def _unwritable(self, why: str) -> DataError:
+        return DataError(
+            f"{self.path}: the vectors cannot be kept ({why}); what is finished stays; "
+            "free space or name another --cache, and run again to continue"
+        )
+
+    def get(self, id_: str, length: int) -> np.ndarray | None:
+        """The vector of `length` numbers, float32; None if there is none, or none that is whole."""
+        query = "SELECT crc32, data FROM vectors WHERE kind = ? AND id = ?"
+        try:
+            row = self._file.execute(query, (self.kind, id_)).fetchone()
+        except sqlite3.OperationalError as error:
+            raise self._unwritable(str(error)) from None
+        except sqlite3.DatabaseError:
+            self._discard()
+            return None
+        if row is None or len(row[1]) != 4 * length or zlib.crc32(row[1]) != row[0]:
+            return None
+        return np.frombuffer(row[1], "<f4")
+
+    def put(self, id_: str, vector: np.ndarray) -> None:
+        """Keep a vector."""
+        data = np.ascontiguousarray(vector, "<f4").tobytes()
+        row = (self.kind, id_, zlib.crc32(data), data)
+        try:
+            try:
+                self._insert(row)
+            except sqlite3.OperationalError:
+                raise  # the disk, or another process
+            except sqlite3.DatabaseError:
+                self._discard()
+                self._insert(row)
+        except sqlite3.Error as error:
+            raise self._unwritable(str(error)) from None
+
+    def _insert(self, row: tuple[str, str, int, bytes]) -> None:
+        self._file.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", row)
+
+    def close(self) -> None:
+        self._file.close()

@@ -1,0 +1,109 @@
+"""The final model of a finished run on other labelled corpora: does it hold beyond what it was trained on?"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from .. import config as configuration
+from .. import pipeline
+from ..corpora.track import Track
+from ..errors import DataError, ModelError
+from ..evaluation.predictions import Predictions, check_complete, from_rows
+from ..pipeline.vectors import needs_audio, vectors
+from .run import prediction_row, read_tracks, write_predictions
+
+
+def is_network(run: Path) -> bool:
+    """Whether the run's model is a Keras one."""
+    return (run / "model.keras").exists()
+
+
+def apply(
+    run: Path,
+    sources: Sequence[str],
+    *,
+    cache: Path | None = None,
+    labels: str = "",
+    features: str | None = None,
+    out: Path | None = None,
+    report: Callable[[str], None] = print,
+) -> Predictions:
+    """Predictions of the run's final model for the tracks of `sources` (`CORPUS:ROOT`).
+
+    Tracks whose artist, song, series or recording the run was trained on are left out and counted.
+
+    Args:
+        cache: folder of renderings and features; None: `config.cache_root()`.
+        features: of a classical model, a table of these tracks where the run was trained on a table.
+        out: file for the predictions, as CSV.
+
+    Raises: ModelError if the run is not complete; DataError if no unseen track is left, or the features
+        are not those the model was trained on.
+    """
+    found = check_complete(run)
+    root = cache or configuration.cache_root()
+    settings = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    which = features or settings.get("features", "recipe")
+    audio = is_network(run) or needs_audio(which)
+    tracks = unseen(run, read_tracks(sources, labels=labels, audio=audio, report=report), report)
+    if is_network(run):
+        kept, estimated = _network(run, settings, tracks, root, report)
+    else:
+        kept, estimated = _classical(run, found, which, tracks, root, report)
+    rows = [prediction_row(t, "final", "test", e) for t, e in zip(kept, estimated, strict=True)]
+    if out:
+        write_predictions(out, rows)
+    return from_rows(rows, name=run.resolve().name, where=str(run))
+
+
+def unseen(run: Path, tracks: Sequence[Track], report: Callable[[str], None]) -> list[Track]:
+    """Tracks that share neither group nor recording with those of the run.  Raises: DataError if none is left."""
+    with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        seen = {name for row in csv.DictReader(file) for name in (row["group"], f"{row['corpus']}/{row['track_id']}")}
+    kept = [t for t in tracks if not seen & {t.group, t.key, t.recording}]
+    if len(kept) < len(tracks):
+        report(f"left out: {len(tracks) - len(kept)} of {len(tracks)} tracks, whose artist or recording was trained on")
+    if not kept:
+        raise DataError("expected tracks that the run was not trained on, received none; evaluate the run itself")
+    return kept
+
+
+def _classical(
+    run: Path, found: dict, which: str, tracks: Sequence[Track], root: Path, report: Callable[[str], None]
+) -> tuple[list[Track], np.ndarray]:
+    from . import classical
+
+    models = classical.load(run)
+    names, x, failed = vectors(tracks, which, root, report=report)
+    if found.get("columns") != classical.columns_hash(names):
+        raise DataError(
+            f"{run}: expected the {found.get('dimensions')} features the model was trained on "
+            f"({found.get('features')}), received {len(names)} others; name them with --features"
+        )
+    for reason in failed.values():
+        report(f"left out: {reason}")
+    rows = [i for i, t in enumerate(tracks) if t.key not in failed]
+    if not rows:
+        raise DataError("expected features of the tracks, received none that could be computed; see the lines above")
+    return [tracks[i] for i in rows], classical.predict(models, x[rows])
+
+
+def _network(
+    run: Path, settings: dict, tracks: Sequence[Track], root: Path, report: Callable[[str], None]
+) -> tuple[list[Track], np.ndarray]:
+    from .fit import load_model
+
+    rendered = pipeline.render_tracks(tracks, root)
+    store = pipeline.open_cache(pipeline.Spec(root, bits=settings.get("cache_bits", 16)))
+    failed = store.build(rendered, report=report)
+    for reason in failed.values():
+        report(f"left out: {reason}")
+    kept = [t for t in rendered if t.key not in failed]
+    if not kept:
+        raise ModelError("expected tracks that can be decoded, received none; see the lines above")
+    return kept, pipeline.predict_tracks(load_model(run / "model.keras"), kept, store)

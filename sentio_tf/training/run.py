@@ -1,0 +1,322 @@
+"""What every model's training shares: which tracks, which parts, and the run directory."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import config as configuration
+from .. import corpora, pipeline
+from ..config import ClassicalConfig, FitConfig
+from ..corpora.split import UNUSED, Split, components, group_folds, split_hash
+from ..corpora.split import load as load_split
+from ..corpora.track import Track
+from ..errors import ConfigError, DataError
+from ..evaluation.predictions import COLUMNS
+
+FINAL = "final"
+Config = FitConfig | ClassicalConfig
+# Names of the parts of official splits, in the order in which they are taken for the test.
+TEST_NAMES = ("test", "val", "validation")
+VALIDATION_NAMES = ("validation", "val")
+
+
+def read_tracks(
+    sources: Sequence[str],
+    *,
+    labels: str = "",
+    skip_missing: bool = False,
+    audio: bool = True,
+    report: Callable[[str], None] = print,
+) -> list[Track]:
+    """Tracks with an emotion of all `sources` (`CORPUS:ROOT`), each in one corpus only.
+
+    Args:
+        labels: version of the labels, see `corpora.read`.
+        audio: whether every track needs its file; a table of features does without.
+
+    Raises: DataError, ConfigError.
+    """
+    tracks: list[Track] = []
+    for source in sources:
+        if audio:
+            tracks += corpora.read(source, version=labels or None, skip_missing=skip_missing)
+        else:
+            tracks += corpora.read_labels(source, version=labels or None)
+    if twice := corpora.doubles(tracks):
+        raise DataError(
+            f"expected every track in one corpus only, received {twice[0]} twice; rename one of the folders"
+        )
+    if not sources:
+        raise ConfigError("expected one corpus or more, received none; add --data CORPUS:ROOT")
+    if mute := [t for t in tracks if not t.has_emotion]:
+        report(f"left out: {len(mute)} tracks with neither ratings nor signs, first {mute[0].key}")
+        tracks = [t for t in tracks if t.has_emotion]
+    if not tracks:
+        raise DataError("expected tracks with ratings or quadrants, received none; these corpora are not for emotion")
+    return tracks
+
+
+@dataclass(frozen=True)
+class Part:
+    """One model to train: rows of its training and test tracks, and of its validation part where a split names one."""
+
+    name: str
+    train: list[int]
+    test: list[int]
+    validation: list[int] | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All models of a run; the last part, `final`, is trained on everything and judged by none.
+
+    `protocol` in words; `hash` of the assignment of tracks; `divided` is the number of groups that the
+    given split has on both sides, `purged` that of training tracks left out because of it.
+    """
+
+    parts: list[Part]
+    protocol: str
+    hash: str
+    folds: int
+    divided: int = 0
+    purged: int = 0
+
+
+def plan(
+    tracks: Sequence[Track],
+    *,
+    folds: int,
+    seed: int,
+    grid: int,
+    split: Path | None = None,
+    allow_divided: bool = False,
+    purge_divided: bool = False,
+) -> Plan:
+    """Which tracks each model learns from and is judged by.
+
+    Without `split`: grouped folds, or with `folds` 0 the final model alone.  With a file of `data
+    split`: its folds, or its one test part (else its validation part) for schemes holdout and official.
+
+    Args:
+        allow_divided: take a split that divides groups, as published ones may.
+        purge_divided: leave out of training what shares a group with the test part.
+
+    Raises: DataError if there are fewer groups than folds, the split is of other tracks, divides groups
+        without leave, or has not as many folds as `folds` says.
+    """
+    everything = list(range(len(tracks)))
+    final = Part(FINAL, everything, [])
+    if split is None:
+        groups = set(components(tracks))
+        if len(groups) < max(folds, 2):
+            raise DataError(
+                f"expected {max(folds, 2)} groups or more, received {len(groups)} ({len(tracks)} tracks); bring more "
+                "artists, or lower folds"
+            )
+        of = group_folds(tracks, folds, seed=seed, grid=grid) if folds else np.zeros(len(tracks), int)
+        parts = [_fold(of, k) for k in range(folds)]
+        protocol = "out-of-fold, grouped" if folds else "validation part, grouped"
+        return Plan([*parts, final], protocol, split_hash(tracks, of), folds)
+
+    file = load_split(split).for_tracks(tracks)
+    leaks = file.leaks()
+    if leaks and not (allow_divided or purge_divided):
+        raise DataError(
+            f"{split}: {len(leaks)} groups lie in more than one fold or part, first {leaks[0]}; make it anew, "
+            "or repeat a published one with --allow-divided, or with --purge-divided to leave their training tracks out"
+        )
+    names = file.of(tracks)
+    if all(n.isdecimal() for n in names):
+        of = np.array([int(n) for n in names])
+        of = np.unique(of, return_inverse=True)[1]  # official folds may be counted from 1
+        count = int(of.max()) + 1
+        if folds not in (0, count):
+            raise DataError(f"{split}: expected {folds} folds as the configuration says, received {count}")
+        parts, protocol = [_fold(of, k) for k in range(count)], "out-of-fold, grouped"
+    else:
+        parts, of, protocol = _one_part(file, names, split)
+        count = 0
+    purged = 0
+    if purge_divided:
+        parts, purged = _purge(parts, components(tracks))
+        leaks = []
+        protocol += f" ({purged} training tracks of divided groups left out)" if purged else ""
+    if leaks:
+        protocol += f" ({len(leaks)} groups divided)"
+    return Plan([*parts, final], protocol, split_hash(tracks, of), count, len(leaks), purged)
+
+
+def _fold(of: np.ndarray, k: int) -> Part:
+    return Part(str(k), np.flatnonzero(of != k).tolist(), np.flatnonzero(of == k).tolist())
+
+
+def _one_part(file: Split, names: Sequence[str], path: Path) -> tuple[list[Part], np.ndarray, str]:
+    """The single model of a holdout or official split."""
+    there = set(names) - {UNUSED}
+    test = next((n for n in TEST_NAMES if n in there), None)
+    if test is None or "train" not in there:
+        raise DataError(
+            f"{path}: expected folds, or parts train and test (or validation), received {', '.join(sorted(there))}; "
+            "make one with: data split"
+        )
+    rows = {n: [k for k, name in enumerate(names) if name == n] for n in there}
+    validation = next((n for n in VALIDATION_NAMES if n in there and n != test), None)
+    part = Part("0", rows["train"], rows[test], rows[validation] if validation else None)
+    code = {"train": -1, test: 0, validation: -2}
+    of = np.array([code.get(n, -3) for n in names])
+    return [part], of, f"{file.scheme} split, train -> {test}"
+
+
+def _purge(parts: Sequence[Part], groups: Sequence[str]) -> tuple[list[Part], int]:
+    """Parts whose training and validation tracks share no group with their test tracks, and how many were left out."""
+    kept, gone = [], 0
+    for part in parts:
+        judged = {groups[i] for i in part.test}
+        train = [i for i in part.train if groups[i] not in judged]
+        validation = part.validation and [i for i in part.validation if groups[i] not in judged]
+        gone += len(part.train) - len(train)
+        kept.append(dataclasses.replace(part, train=train, validation=validation))
+    return kept, gone
+
+
+def validation_part(tracks: Sequence[Track], *, share: float, seed: int, grid: int) -> np.ndarray:
+    """True for the tracks held out for early stopping, bool `(tracks,)`, by group."""
+    k = min(max(2, round(1 / share)), len(set(components(tracks))))
+    return group_folds(tracks, k, seed=seed + 1, grid=grid) == 0
+
+
+def prediction_row(track: Track, fold: str, split: str, estimated: np.ndarray) -> dict[str, Any]:
+    """A row of predictions.csv; a track with signs only has them as reference and says so in `label`."""
+    reference = pipeline.target(track)
+
+    def known(value: float | None) -> float | str:
+        return "" if value is None else round(value, 5)
+
+    return {
+        "track_id": track.track_id,
+        "corpus": track.corpus,
+        "group": track.group,
+        "fold": fold,
+        "split": split,
+        "label": "rating" if track.rated else "sign",
+        "valence": round(float(reference[0]), 5),
+        "arousal": round(float(reference[1]), 5),
+        "valence_hat": round(float(estimated[0]), 5),
+        "arousal_hat": round(float(estimated[1]), 5),
+        "genre": track.genre,
+        "valence_sd": known(track.valence_sd),
+        "arousal_sd": known(track.arousal_sd),
+        "raters": known(track.raters),
+    }
+
+
+def labels_hash(tracks: Sequence[Track], extra: Sequence[str]) -> str:
+    """SHA-256 of the labels and of what stands for the audio (one text a track), whatever their order."""
+    lines = sorted(f"{t.key},{pipeline.target(t).tolist()},{e}" for t, e in zip(tracks, extra, strict=True))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def claim(out: Path, config: Config, sources: Sequence[str], *, split: str, labels_and_audio: str) -> None:
+    """Make `out` this experiment's directory, or continue it.
+
+    Raises: ConfigError if it holds another experiment: configuration, split, labels or audio.
+    """
+    corpora_read = [s.partition(":")[0] for s in sources]
+    text = configuration.dump(config) + f"data: {corpora_read}\nsplit: {split}\nlabels_and_audio: {labels_and_audio}\n"
+    file = out / "config.yaml"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not file.exists():
+            part = out / f"config.{os.getpid()}.part"
+            part.write_text(text, encoding="utf-8")
+            os.replace(part, file)  # never half a file where another process looks
+    except OSError as error:
+        raise ConfigError(f"{out}: the run directory cannot be written ({error.strerror}); choose another") from None
+    if file.read_text(encoding="utf-8") != text:
+        raise ConfigError(f"{out}: holds a run with another configuration or other data; choose another --out")
+
+
+def environment(out: Path, parts: Sequence[str], *, packages: Sequence[str], **more: Any) -> dict[str, Any]:
+    """Versions, machine, commit, command and the parts' training time: what somebody needs to repeat the run."""
+    done = [json.loads((out / f"fold-{name}" / "done.json").read_text(encoding="utf-8")) for name in parts]
+    versions = {}
+    for name in packages:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = ""
+    return {
+        "command": command(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        **more,
+        "packages": versions,
+        "git_commit": ", ".join(sorted({d["git_commit"] for d in done})),
+        "seconds": sum(d["seconds"] for d in done),
+    }
+
+
+def command() -> str:
+    """The command line as given, but whole paths by their last part: folders differ on every machine."""
+    words = []
+    for word in sys.argv[1:]:
+        name, colon, root = word.partition(":")
+        if colon and name in corpora.CORPORA and root:
+            word = f"{name}:ROOT/{Path(root).name}"
+        elif Path(word).is_absolute():
+            word = Path(word).name
+        words.append(word)
+    program = Path(sys.argv[0] if sys.argv else "").name
+    known = program in ("sentio-tf", "__main__.py")
+    return shlex.join(["sentio-tf", *words]) if known else "called from Python"
+
+
+def git_commit() -> str:
+    """Commit of this project's checkout, `-dirty` if changed; empty outside one or without git."""
+    root = Path(__file__).resolve().parents[2]
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel") or "/nowhere").resolve() != root:
+            return ""
+        return git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    except OSError:
+        return ""
+
+
+# Of the code that this process runs, not of what the files become while it trains.
+COMMIT = git_commit()
+
+
+def write_json(path: Path, values: Any) -> None:
+    path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_predictions(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """`predictions.csv` of the rows of `prediction_row`."""
+    write_csv(path, COLUMNS, rows)
