@@ -45,6 +45,7 @@ FORBIDDEN = {
     "errors": {"*"},
     "contract": {"*"},
     "audio": {"tensorflow", "keras", "librosa", "scipy"},
+    "features": {"tensorflow", "keras", "librosa", "sklearn", "pandas"},
     "runtime": {"tensorflow", "keras", "librosa", "scipy", "sklearn"},
     "layers": {"tensorflow"},
     "losses": {"tensorflow"},

@@ -1174,6 +1174,7 @@ color:var(--paper);border-radius:8px;padding:8px 12px;font-size:13px;line-height
 .forest .plot{grid-column:1/-1;order:3;padding:2px 10px!important}
 .forest .bound{order:4;color:var(--muted);font-size:12.5px}
 .forest .bound::before{content:attr(data-name) " "}
+.worst th .clamp{max-width:14rem}
 .forest tbody th[rowspan]{grid-column:1/-1;display:flex;gap:10px;align-items:baseline;padding-bottom:4px}
 section{padding:1.8rem 0}
 }
@@ -1186,12 +1187,13 @@ figure,tr,.warning{break-inside:avoid}
 h2,h3,h4,.say{break-after:avoid}
 .scroll{overflow:visible}
 table{font-size:9pt}
-.forest .value,.forest thead th.value{width:26%}
+.forest:not(.key) .value,.forest:not(.key) thead th.value{width:26%}
 .forest .axis,.forest thead th:nth-child(2){width:13%;white-space:nowrap}
-.all{font-size:7pt}
+.all{font-size:7pt;overflow-wrap:anywhere}
 .all .n{font-size:6.5pt}
 .all th,.all td{padding-right:5px!important;white-space:normal}
 .worst{min-width:0}
+.worst th .clamp{max-width:14rem}
 .grid{grid-template-columns:repeat(2,1fr)}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 }

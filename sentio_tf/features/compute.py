@@ -486,7 +486,7 @@ def entropy(power: np.ndarray) -> np.ndarray:
 def roughness(magnitude: np.ndarray) -> np.ndarray:
     """Sensory dissonance of each frame, `(1025, frames)` to `(frames,)`.
 
-    Vassilakis 2001 (doctoral thesis, UCLA; eq. 6.23 ff.) over all pairs of the 20 strongest peaks; amplitudes are
+    Vassilakis 2001 (doctoral thesis, UCLA) over all pairs of the 20 strongest peaks; amplitudes are
     those of sines in [-1, 1].  Beats slower than the spectrum resolves (about 30 Hz) are not heard by it.
     """
     values = np.ascontiguousarray(magnitude.T) * np.float32(4 / N_FFT)  # a Hann window sums to N_FFT / 2

@@ -11,6 +11,7 @@ import importlib.util
 import multiprocessing
 import os
 import sqlite3
+import time
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -233,16 +234,21 @@ def _unusable(path: Path, reason: object) -> DataError:
 
 
 def _connect_or_replace(path: Path, report: Callable[[str], None] | None) -> sqlite3.Connection:
-    try:
-        return _connect(path)
-    except sqlite3.OperationalError:  # locked, full, not writable: nothing to be replaced
-        raise
-    except sqlite3.DatabaseError as error:
-        if report:
-            report(f"{path}: damaged ({error}) and removed; its features are computed again")
-        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-            path.with_name(name).unlink(missing_ok=True)
-        return _connect(path)
+    deadline = time.monotonic() + BUSY_S
+    while True:
+        try:
+            return _connect(path)
+        except sqlite3.OperationalError as error:  # locked, full, not writable: nothing to be replaced
+            # SQLite does not wait for others while it changes to WAL, which several processes do to a new file.
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        except sqlite3.DatabaseError as error:
+            if report:
+                report(f"{path}: damaged ({error}) and removed; its features are computed again")
+            for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+                path.with_name(name).unlink(missing_ok=True)
+            return _connect(path)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

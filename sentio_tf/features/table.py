@@ -49,7 +49,8 @@ _MFCC = tuple(
         f"mfcc_{i + 1:02}",
         "level over all mel bands (zeroth coefficient)"
         if i == 0
-        else f"{i} half waves over the mel axis: DCT-II of 128 log-mel bands, 80 dB floor (Davis & Mermelstein 1980)",
+        else f"{i} half wave{'s' * (i > 1)} over the mel axis: DCT-II of 128 log-mel bands, 80 dB floor "
+        "(Davis & Mermelstein 1980)",
         f"librosa.feature.mfcc(y=y, sr=22050, n_mfcc=13)[{i}]",
         "dB",
         "mfcc",
@@ -162,7 +163,7 @@ _MORE_FRAMES = (
     ),
     Feature(
         "brightness",
-        "share of the power above 1500 Hz (Juslin 2000)",
+        "share of the power above 1500 Hz (Lartillot & Toiviainen 2007)",
         f"(lambda P: P[140:].sum(axis=0) / np.maximum(P.sum(axis=0), 1e-10))({_STFT} ** 2)",
         "",
         "timbre",

@@ -86,7 +86,7 @@ def _one(
     if which in HAND_CRAFTED:
         items = [features.Item(t.path, t.start_s, t.duration_s) for t in tracks]
         step = (lambda done, total: progress("features", done, total)) if progress else None
-        names, matrix, lost = features.extract(items, which, cache=root, workers=workers, progress=step)
+        names, matrix, lost = features.extract(items, which, cache=root, workers=workers, progress=step, report=report)
         return list(names), matrix, {tracks[i].key: reason for i, reason in lost.items()}
     if which == "bands":
         return bands(tracks, root, progress=progress, report=report)
