@@ -1,6 +1,6 @@
 """Every baseline on every corpus under one protocol: results/baselines-*.json and the splits they stand on.
 
-    python tools/baselines.py ROOT [--only CORPUS]... [--jobs 2] [--runs runs/baselines] [--summarize]
+    python tools/baselines.py ROOT [--only TASK]... [--sets SET...] [--jobs 2] [--runs runs/baselines] [--summarize]
 
 ROOT holds the folders musifeast17, panda4q, vgmidi, emopia and deam.  Runs are `sentio-tf fit` commands; a
 run that is complete is not made again, so the command continues where it was interrupted.
@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from sentio_tf import config
 from sentio_tf.corpora import read
 from sentio_tf.evaluation import runs as evaluation
 from sentio_tf.evaluation.predictions import AXES
-from sentio_tf.pipeline.vectors import vectors
+from sentio_tf.pipeline.vectors import SETS, vectors
 from sentio_tf.training.run import COMMIT
 
 HERE = Path(__file__).parents[1]
@@ -118,14 +119,14 @@ def sentio(arguments: list[str], log: Path | None = None) -> None:
         subprocess.run(line, check=True, cwd=HERE, stdout=file, stderr=subprocess.STDOUT)
 
 
-def prepare(task: Task, root: Path) -> None:
-    """The split, and the features of every set, once for all systems."""
+def prepare(task: Task, root: Path, sets: Sequence[str]) -> None:
+    """The split, and the features of the sets, once for all systems."""
     SPLITS.mkdir(parents=True, exist_ok=True)
     if not split_file(task).exists():
         source = f"{task.corpus}:{root / task.corpus}"
         sentio(["data", "split", source, *task.split, "--out", str(split_file(task)), "--no-audio"])
     for features in task.features:
-        if features != TABLE:
+        if features in sets:
             print(f"{task.name}: {features}", flush=True)
             tracks = read(f"{task.corpus}:{root / task.corpus}")
             vectors(tracks, features, config.cache_root())
@@ -192,6 +193,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path)
     parser.add_argument("--only", action="append", choices=list(TASKS), help="may be repeated")
+    parser.add_argument("--sets", nargs="+", help="of features: only these, and tables", default=list(SETS))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--runs", type=Path, default=HERE / "runs" / "baselines")
     parser.add_argument("--summarize", action="store_true", help="write the results of the runs there are")
@@ -200,8 +202,9 @@ def main() -> None:
     for task in [TASKS[name] for name in arguments.only or TASKS]:
         began = time.time()
         if not arguments.summarize:
-            prepare(task, root)
-            todo = [s for s in systems(task) if not (out / s.folder / "metrics.json").exists()]
+            prepare(task, root, arguments.sets)
+            wanted = [s for s in systems(task) if s.features in (*arguments.sets, TABLE)]
+            todo = [s for s in wanted if not (out / s.folder / "metrics.json").exists()]
 
             def fit(system: System) -> None:
                 began = time.time()

@@ -29,7 +29,7 @@ def summarize(rows: Sequence[Mapping[str, Any]] | Predictions, *, resamples: int
 
 
 def evaluate(predictions: Predictions, *, resamples: int = 1000) -> dict[str, Any]:
-    """`{"warnings", "corpora"}`: `summarize`, and in each corpus calibration, tables by quadrant and genre, worst errors."""
+    """`{"warnings", "corpora"}`: `summarize`, and calibration, tables by quadrant and genre, worst errors of each."""
     warnings: list[str] = []
     corpora: dict[str, Any] = {}
     for name, part in predictions.parts().items():

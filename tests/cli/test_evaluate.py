@@ -20,7 +20,7 @@ def table(path, noise, *, n=60, seed=0, **changes):
     guess = truth + noise * np.random.default_rng(seed).standard_normal((n, 2))
     rows = [
         {"track_id": f"song [{i}]", "corpus": "c", "group": f"g{i // 2}", "fold": "0", "label": "rating",
-         "valence": v, "arousal": a, "valence_hat": ve, "arousal_hat": ae, "genre": "Rock" if i % 2 else "Jazz"} | changes
+         "valence": v, "arousal": a, "valence_hat": ve, "arousal_hat": ae, "genre": ["Jazz", "Rock"][i % 2]} | changes
         for i, ((v, a), (ve, ae)) in enumerate(zip(truth, guess, strict=True))
     ]  # fmt: skip
     with path.open("w", newline="") as file:
