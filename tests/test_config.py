@@ -70,7 +70,7 @@ def test_shipped_configs_load_and_say_where_they_come_from(file):
 
 def test_every_field_is_documented():
     text = (Path(__file__).parents[1] / "docs" / "config.md").read_text()
-    for field in dataclasses.fields(config.FitConfig):
+    for field in (*dataclasses.fields(config.FitConfig), *dataclasses.fields(config.ClassicalConfig)):
         assert f"`{field.name}`" in text, f"docs/config.md lacks {field.name}"
 
 

@@ -161,6 +161,10 @@ def summarize(task: Task, out: Path, seconds: float) -> None:
         for run in others:
             verdicts += evaluation.compare_runs([run, opened[reference]])[0]
         comparisons = [evaluation.as_dict(v) for v in evaluation.adjusted(verdicts)]
+        names = {run.name: system for system, run in opened.items()}
+        for c in comparisons:
+            label = names[c["a"]].label
+            c["a"], c["b"] = (f"{m}, {Path(f).stem}, {s}" for m, f, s in (label, reference.label))
     first = next(iter(opened.values()))
     part = next(iter(evaluation.evaluation(first, resamples=100)["corpora"].values()))
     result = {

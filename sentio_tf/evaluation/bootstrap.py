@@ -14,8 +14,9 @@ import numpy as np
 
 from . import metrics
 
-# Cells of a table (resamples, groups) held at once: draws and counts stay in the processor's cache.
-CELLS = 100_000
+# Cells of a table (resamples, groups) held at once: draws and counts stay in the processor's cache, and
+# products are too small for BLAS to wake its threads, which takes longer than they save.
+CELLS = 30_000
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ Conventions:
   arousal], n >= 1.  Another shape, NaN and inf raise ValueError, which names the first row that is wrong.
 - Moments are population moments (ddof 0), so that `r2 <= ccc <= |pearson|` holds.
 - What is not defined is 0: ccc, pearson and spearman where one side is constant (nothing is tracked), r2
-  and sd_ratio for a constant reference.  `degenerate` says in words which of these came up.
+  and sd_ratio for a constant reference; only auc is 0.5, as by chance.  `degenerate` says in words which of
+  these came up.
 - `bias` and the errors are estimated minus reference, in the unit of the values.
 - 0 counts as negative: a quadrant is Q1 (+, +), Q2 (-, +), Q3 (-, -) or Q4 (+, -), as in `runtime.mood`.
 """
@@ -27,7 +28,9 @@ def _finite(reference: np.ndarray, estimated: np.ndarray) -> None:
         bad = ~(np.abs(values) <= LARGEST)
         if bad.any():
             row = int(np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))[0])
-            raise ValueError(f"expected finite values. Received: {values[row]} in row {row} of {name}")
+            raise ValueError(
+                f"expected finite values, at most {LARGEST:g}. Received: {values[row]} in row {row} of {name}"
+            )
 
 
 def validate(reference: np.ndarray, estimated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -141,6 +141,7 @@ def test_constants_have_defined_values(value, n):
     for name in ("ccc", "pearson", "spearman"):
         for pair in ((constant, moving), (moving, constant), (constant, constant), (constant, constant + 0.2)):
             assert metrics.AXIS[name](*pair) == 0
+    assert metrics.auc(constant, moving) == metrics.auc(moving, constant) == 0.5
     assert metrics.r2(constant, moving) == metrics.sd_ratio(constant, moving) == metrics.sd_ratio(moving, constant) == 0
     assert metrics.r2(moving, constant) == pytest.approx(-(value**2) / moving.var())
 
