@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -55,6 +57,32 @@ def test_no_group_is_in_two_folds():
             for row in csv.DictReader(file):
                 if row["split"] == "test":
                     assert fold_of.setdefault(row["group"], row["fold"]) == row["fold"]
+
+
+def baselines():
+    found = sorted((ROOT / "results").glob("baselines-*.json"))
+    assert found, "no baselines are published"
+    return found
+
+
+@pytest.mark.parametrize("file", baselines(), ids=lambda f: f.stem)
+def test_published_baselines_can_be_what_they_say(file):
+    """R² <= CCC <= |r| in every row (a column that holds another metric breaks it), and on the committed split."""
+    from sentio_tf.corpora import split
+
+    result = json.loads(file.read_text())
+    for row in result["rows"]:
+        for axis in ("valence", "arousal"):
+            values = row[axis]
+            if result["label"] == "rating":
+                assert values["r2"]["value"] <= values["ccc"]["value"] + 1e-4
+                assert values["ccc"]["value"] <= abs(values["pearson"]["value"]) + 1e-4
+            assert all(
+                v["low"] <= v["value"] <= v["high"] for v in values.values() if isinstance(v, dict) and "low" in v
+            )
+    made = split.load(ROOT / "results" / "baselines" / f"split-{result['corpus']}.json")
+    assert not made.leaks() or "left out" in result["protocol"]
+    assert sum(p != (split.UNUSED,) for p in made.parts.values()) >= result["tracks"]
 
 
 def test_the_bundled_tune_is_the_composed_one(tmp_path, tune):

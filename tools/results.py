@@ -25,8 +25,8 @@ NAMES = {
 FLOORS = {
     "musifeast17": "SVR on mel and MFCC statistics, 10-fold: r .49 / .85, R² .24 / .71; musicnn features and ridge, "
     "scored on clips kept apart: r .665 / .905, CCC .585 / .883",
-    "panda4q": "SVM on log-mel and MFCC statistics, artist-grouped 10-fold: sides .736 / .867, quadrants .659, F1 .658; "
-    "musicnn features, scored on clips kept apart: sides .801 / .910, quadrants .763, F1 .759",
+    "panda4q": "SVM on log-mel and MFCC statistics, artist-grouped 10-fold: .736 / .867, quadrants .659, F1 .658; "
+    "musicnn features, scored on clips kept apart: .801 / .910, quadrants .763, F1 .759",
     "vgmidi": "SVR on mel statistics of the same renders, grouped by series: CCC .353 / .713",
     "emopia": "on the test part, which is kept apart: SVM on mel and MFCC statistics of the same renders .698 / .814, "
     "quadrants .616; published, on the recordings: short-chunk ResNet .704 / .887, quadrants .677, logistic regression "
@@ -228,8 +228,8 @@ def verdicts(result: dict) -> list[str]:
         [named(name), *(cell(found[axis]) for axis in ("valence", "arousal", "quadrant"))] for name, found in of.items()
     ]
     return [
-        f"Difference in {metric}, and in the share of right quadrants, from {system(reference)} (named before the runs): "
-        f"paired bootstrap over groups, p Holm-corrected over the {len(result['comparisons'])} comparisons.",
+        f"Difference in {metric}, and in the share of right quadrants, from {system(reference)} (named before the "
+        f"runs): paired bootstrap over groups, p Holm-corrected over the {len(result['comparisons'])} comparisons.",
         "",
         *table(["system", "valence", "arousal", "quadrant"], rows),
         "",
@@ -254,8 +254,9 @@ def swap(results: dict[str, dict]) -> list[str]:
     return [
         "## What the exchanged labels do to results on DEAM",
         "",
-        "The same features, folds and systems, with the song-level labels as released (valence and arousal of 744 songs "
-        "in each other's place) and corrected. The exchange lends valence what is known of arousal, and hides arousal.",
+        "The same features, folds and systems, with the song-level labels as released (valence and arousal of 744 "
+        "songs in each other's place) and corrected. The exchange lends valence what is known of arousal, and hides "
+        "arousal.",
         "",
         *table(head, rows),
         "",

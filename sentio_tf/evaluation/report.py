@@ -531,7 +531,8 @@ def _planes(corpora: Sequence[_Corpus]) -> str:
             "Where only the true quadrant is known, a song is drawn at the model’s answer: "
             '<span class="mark-hit"></span> in its true quadrant, <span class="mark-miss">×</span> in another.'
         )
-    return _say(" ".join(words)) + f'<div class="grid">{out}</div>'
+    alone = " alone" if out.count("<figure") == 1 else ""
+    return _say(" ".join(words)) + f'<div class="grid{alone}">{out}</div>'
 
 
 def _calibrations(corpora: Sequence[_Corpus]) -> str:
@@ -1096,6 +1097,7 @@ summary{cursor:pointer;color:var(--muted);font-size:14.5px;padding:4px 0}
 summary:hover{color:var(--ink)}
 .legend p{max-width:46rem;margin:.4rem 0}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr));gap:36px 44px;align-items:start}
+.grid.alone{grid-template-columns:minmax(0,660px)}
 figure{margin:0;min-width:0}
 figure svg+svg{margin-top:10px}
 figcaption{font-weight:600;font-size:14.5px;margin-bottom:8px}

@@ -49,7 +49,7 @@ def test_one_group_has_no_interval():
 
 def row(corpus, label, group, reference, estimated):
     return {
-        "corpus": corpus, "label": label, "group": group, "valence": reference[0], "arousal": reference[1],
+        "track_id": f"{group} {reference[0]}", "corpus": corpus, "label": label, "group": group, "valence": reference[0], "arousal": reference[1],
         "valence_hat": estimated[0], "arousal_hat": estimated[1],
     }  # fmt: skip
 
