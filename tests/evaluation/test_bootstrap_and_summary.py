@@ -47,10 +47,10 @@ def test_one_group_has_no_interval():
         bootstrap.interval(lambda i: 0.0, ["a", "a"])
 
 
-def row(corpus, label, group, reference, estimated):
+def row(i, corpus, label, group, reference, estimated):
     return {
-        "track_id": f"{group} {reference[0]}", "corpus": corpus, "label": label, "group": group, "valence": reference[0], "arousal": reference[1],
-        "valence_hat": estimated[0], "arousal_hat": estimated[1],
+        "track_id": str(i), "corpus": corpus, "label": label, "group": group, "valence": reference[0],
+        "arousal": reference[1], "valence_hat": estimated[0], "arousal_hat": estimated[1],
     }  # fmt: skip
 
 
@@ -58,9 +58,9 @@ def test_summary_per_corpus(rng):
     rows = []
     for i in range(40):
         v = rng.uniform(-1, 1, 2)
-        rows.append(row("rated", "rating", f"g{i % 10}", v, 0.5 * v))
+        rows.append(row(i, "rated", "rating", f"g{i % 10}", v, 0.5 * v))
         s = np.sign(v)
-        rows.append(row("signs", "sign", f"g{i % 10}", s, (s[0] * 0.3, 0.2)))
+        rows.append(row(i, "signs", "sign", f"g{i % 10}", s, (s[0] * 0.3, 0.2)))
     out = summarize(rows, resamples=100)
     assert out["rated"]["valence"]["pearson"]["value"] == pytest.approx(1)
     assert out["rated"]["valence"]["sd_ratio"] == pytest.approx(0.5)
