@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format clean
+.PHONY: demo test browser lint format clean
 
 # The base package alone, without TensorFlow: predicts on the bundled tune, draws the plot, composes some songs.
 demo: .venv/base
@@ -16,6 +16,11 @@ demo: .venv/base
 test: .venv/dev lint
 	tools/ensure_fluidsynth.sh
 	$(BIN)/python -m pytest
+
+# Pages in a real Chromium.
+browser: .venv/dev
+	tools/ensure_chromium.sh
+	$(BIN)/python -m pytest -m browser
 
 lint: .venv/dev
 	$(BIN)/ruff check .

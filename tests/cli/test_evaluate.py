@@ -193,3 +193,23 @@ def test_a_network_is_judged_on_another_corpus(run, mini, tmp_path):
     rows = list(csv.DictReader(out.open()))
     assert len(rows) == 16
     assert {r["corpus"] for r in rows} == {"folder-other"}
+
+
+def test_the_base_install_is_enough_to_judge(tmp_path):
+    """No SciPy, no scikit-learn, no TensorFlow: what reads predictions.csv needs numpy and the command line."""
+    import subprocess
+    import sys
+
+    a, b = table(tmp_path / "a.csv", 0.1), table(tmp_path / "b.csv", 0.3, seed=1)
+    code = """
+import sys
+for name in ("scipy", "sklearn", "tensorflow", "keras", "pyarrow", "librosa", "skops", "xgboost", "matplotlib"):
+    sys.modules[name] = None
+from sentio_tf.cli import main
+main(ARGS, standalone_mode=False)
+"""
+    for arguments in (["evaluate", a], ["compare", a, b], ["report", a, "--out", tmp_path / "a.html"]):
+        words = [*map(str, arguments), "--resamples", "100"]
+        done = subprocess.run([sys.executable, "-c", code.replace("ARGS", repr(words))], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
