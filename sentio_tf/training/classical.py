@@ -196,8 +196,11 @@ def train_part(config: ClassicalConfig, data: Data, part: Part, folder: Path, *,
         if part.test:
             estimated[:, columns] = np.reshape(model.predict(data.x[part.test]), (len(part.test), -1))
     estimated = np.clip(estimated, -1, 1)
-    judged = [data.tracks[i] for i in part.test]
-    rows = [prediction_row(t, part.name, "test", e) for t, e in zip(judged, estimated, strict=True)]
+    groups = components(data.tracks)
+    rows = [
+        prediction_row(data.tracks[i], part.name, "test", e, group=groups[i])
+        for i, e in zip(part.test, estimated, strict=True)
+    ]
     write_predictions(folder / "predictions.csv", rows)
     write_csv(folder / "history.csv", list(dict.fromkeys(c for row in history for c in row)), history)
     if part.name == FINAL:

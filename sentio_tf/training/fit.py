@@ -20,6 +20,7 @@ from .. import config as configuration
 from .. import pipeline
 from ..config import FitConfig
 from ..contract import MEL, N_FRAMES
+from ..corpora.split import components
 from ..corpora.track import Track
 from ..errors import ConfigError, DataError, SentioError
 from ..evaluation.summary import summarize
@@ -149,6 +150,7 @@ def fit(
         report(f"still to be trained: {', '.join(missing)}")
         return {}
 
+    group_of = dict(zip([t.key for t in tracks], components(tracks), strict=True))
     rows: list[dict[str, Any]] = []
     domain_distances: list[np.ndarray] = []
     for part in work.parts:
@@ -156,7 +158,9 @@ def fit(
         judged = [tracks[i] for i in part.test] or learnt[part.name][1]
         estimated = pipeline.predict_tracks(model, judged, store)
         role = "test" if part.test else "validation"
-        rows += [prediction_row(t, part.name, role, e) for t, e in zip(judged, estimated, strict=True)]
+        rows += [
+            prediction_row(t, part.name, role, e, group=group_of[t.key]) for t, e in zip(judged, estimated, strict=True)
+        ]
         if part.test:
             domain = fit_domain([tracks[i] for i in part.train], store)
             domain_distances.append(domain.distances(judged, store))

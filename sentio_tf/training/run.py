@@ -200,8 +200,13 @@ def validation_part(tracks: Sequence[Track], *, share: float, seed: int, grid: i
     return group_folds(tracks, k, seed=seed + 1, grid=grid) == 0
 
 
-def prediction_row(track: Track, fold: str, split: str, estimated: np.ndarray) -> dict[str, Any]:
-    """A row of predictions.csv; a track with signs only has them as reference and says so in `label`."""
+def prediction_row(track: Track, fold: str, split: str, estimated: np.ndarray, *, group: str = "") -> dict[str, Any]:
+    """A row of predictions.csv; a track with signs only has them as reference and says so in `label`.
+
+    Args:
+        group: what the folds did not divide and intervals must not either: the track's own group, or of
+            `components` where groups share a recording.
+    """
     reference = pipeline.target(track)
 
     def known(value: float | None) -> float | str:
@@ -210,7 +215,7 @@ def prediction_row(track: Track, fold: str, split: str, estimated: np.ndarray) -
     return {
         "track_id": track.track_id,
         "corpus": track.corpus,
-        "group": track.group,
+        "group": group or track.group,
         "fold": fold,
         "split": split,
         "label": "rating" if track.rated else "sign",
