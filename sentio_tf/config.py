@@ -22,6 +22,9 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sentio-tf"
 
 
+SEEDS = 2**31  # what every library takes
+
+
 @dataclass(frozen=True)
 class FitConfig:
     """One training experiment.  Every field may be set in the YAML file or by `--set name=value`."""
@@ -53,6 +56,7 @@ class FitConfig:
             self,
             {
                 "normalization": self.normalization in ("dataset", "clip"),
+                "seed": 0 <= self.seed < SEEDS,
                 "folds": self.folds == 0 or self.folds >= 2,
                 "grid": 1 <= self.grid <= 20,
                 "cache_bits": self.cache_bits in (8, 16),
@@ -102,19 +106,31 @@ class ClassicalConfig:
             {
                 "model": self.model in CLASSICAL,
                 "features": bool(self.features.strip()),
-                "settings": not axes & set(self.settings)
-                or (set(self.settings) <= axes and all(isinstance(v, dict) for v in self.settings.values())),
+                "settings": all(isinstance(key, str) for key in self.settings)
+                and (
+                    not axes & set(self.settings)
+                    or (set(self.settings) <= axes and all(isinstance(v, dict) for v in self.settings.values()))
+                ),
                 "search": all(isinstance(v, list) and len(v) > 0 for v in self.search.values()),
-                "trials": self.trials == 0 or (self.trials > 0 and bool(self.search)),
+                "trials": self.trials == 0
+                or (self.trials > 0 and bool(self.search) and all(map(_rises, self.search.values()))),
                 "inner_folds": self.inner_folds >= 2,
                 "criterion": self.criterion in CRITERIA,
                 "early_stopping": self.early_stopping == 0 or (self.early_stopping > 0 and self.model == "xgboost"),
                 "joint": not self.joint or (self.model != "svr" and not axes & set(self.settings)),
                 "sign_value": 0 < self.sign_value <= 1,
+                "seed": 0 <= self.seed < SEEDS,
                 "folds": self.folds == 0 or self.folds >= 2,
                 "grid": 1 <= self.grid <= 20,
             },
         )
+
+
+def _rises(values: Any) -> bool:
+    """Whether a search of trials can use it: a range [low, high], or words to choose from."""
+    if not isinstance(values, list) or not all(isinstance(v, (int, float)) for v in values) or len(values) != 2:
+        return isinstance(values, list) and len(values) > 0
+    return isinstance(values[0], bool) or values[0] < values[1]
 
 
 def _check(config: Any, checks: dict[str, bool]) -> None:
@@ -143,7 +159,9 @@ def load(
         try:
             loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(f"{path}: expected a YAML file, received one that does not read ({error})") from None
+            raise ConfigError(
+                f"{path}: expected a YAML file, received one that does not read ({' '.join(str(error).split())})"
+            ) from None
         if not isinstance(loaded, dict):
             raise ConfigError(f"{path}: expected 'key: value' lines, received {type(loaded).__name__}")
         values.update(loaded)
@@ -160,7 +178,7 @@ def load(
             raise ConfigError(f"--set {key}: {name} is a single value and holds no {inner!r}")
         values[name] = {**values.get(name, {}), inner: value} if dot else value
     types = typing.get_type_hints(kind)
-    if unknown := sorted(set(values) - set(types)):
+    if unknown := sorted(map(str, set(values) - set(types))):
         near = difflib.get_close_matches(unknown[0], types, 1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise ConfigError(f"unknown key {unknown[0]!r}; {hint}known are {', '.join(types)}")

@@ -39,6 +39,8 @@ def test_what_is_dumped_loads_again(tmp_path):
         ("learning_rate=fast", "expected float"),
         ("repeats={emopia:0.5}", "out of range"),
         ("model=[", "expected a YAML value"),
+        ("seed=-1", "out of range"),
+        ("seed=5000000000", "out of range"),
     ],
 )
 def test_wrong_values(override, message):

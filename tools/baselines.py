@@ -23,7 +23,6 @@ from sentio_tf.corpora import read
 from sentio_tf.evaluation import runs as evaluation
 from sentio_tf.evaluation.predictions import AXES
 from sentio_tf.pipeline.vectors import NETWORKS, SETS, vectors
-from sentio_tf.training.run import COMMIT
 
 HERE = Path(__file__).parents[1]
 RESULTS = HERE / "results"
@@ -138,7 +137,7 @@ def prepare(task: Task, root: Path, sets: Sequence[str]) -> None:
             vectors(tracks, features, config.cache_root())
 
 
-def summarize(task: Task, out: Path, seconds: float) -> None:
+def summarize(task: Task, out: Path) -> None:
     """results/baselines-TASK.json of the finished runs."""
     rows, opened = [], {}
     for system in systems(task):
@@ -172,6 +171,8 @@ def summarize(task: Task, out: Path, seconds: float) -> None:
             label = names[c["a"]].label
             c["a"], c["b"] = (f"{m}, {Path(f).stem}, {s}" for m, f, s in (label, reference.label))
     first = next(iter(opened.values()))
+    if len({(r.metrics["split"], r.metrics["protocol"]) for r in opened.values()}) > 1:
+        raise SystemExit(f"{task.name}: the runs have different splits; remove {out / task.name} and run again")
     part = next(iter(evaluation.evaluation(first, resamples=100)["corpora"].values()))
     result = {
         "experiment": f"baselines-{task.name}",
@@ -179,7 +180,7 @@ def summarize(task: Task, out: Path, seconds: float) -> None:
         "corpus": task.corpus,
         "labels": "official" if task.name == "deam-official" else "",
         "command": f"python tools/baselines.py ROOT --only {task.name}",
-        "commit": COMMIT,
+        "commit": ", ".join(sorted({r.environment["git_commit"] for r in opened.values()})),
         "protocol": first.metrics["protocol"],
         "scale": first.metrics["scale"],
         "split": first.metrics["split"],
@@ -189,7 +190,6 @@ def summarize(task: Task, out: Path, seconds: float) -> None:
         "label": part["label"],
         "packages": first.environment["packages"],
         "seconds": round(sum(r.environment["seconds"] for r in opened.values())),
-        "wall_seconds": round(seconds),
         "rows": rows,
         "reference": [REFERENCE[0], Path(task.features[0]).stem, REFERENCE[2]],
         "comparisons": comparisons,
@@ -210,7 +210,6 @@ def main() -> None:
     arguments = parser.parse_args()
     root, out = arguments.root.resolve(), arguments.runs.resolve()
     for task in [TASKS[name] for name in arguments.only or TASKS]:
-        began = time.time()
         if not arguments.summarize:
             prepare(task, root, arguments.sets)
             wanted = [s for s in systems(task) if s.features in (*arguments.sets, TABLE)]
@@ -223,7 +222,7 @@ def main() -> None:
 
             with ThreadPoolExecutor(arguments.jobs) as pool:
                 list(pool.map(fit, todo))
-        summarize(task, out, time.time() - began)
+        summarize(task, out)
 
 
 if __name__ == "__main__":

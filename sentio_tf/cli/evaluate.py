@@ -21,7 +21,7 @@ FORMAT = click.option("--format", "form", type=click.Choice(["table", "json"]), 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="RUN...")
 @click.option("--by", type=click.Choice(["quadrant", "genre"]), help="Tables of parts of each corpus.")
-@click.option("--worst", type=click.IntRange(1, 1000), metavar="N", help="The N largest errors, with names.")
+@click.option("--worst", type=click.IntRange(1, 100_000), metavar="N", help="The N largest errors, with names.")
 @click.option("--part", default="test", show_default=True, help="Of the predictions: test or validation.")
 @click.option(
     "--data", "sources", multiple=True, metavar="CORPUS:ROOT", help="Judge the final model on another corpus."
@@ -47,11 +47,9 @@ def evaluate(paths, by, worst, part, sources, features, cache, out, labels, resa
     if (out or labels or features) and not sources:
         raise click.UsageError("--features, --out and --labels go with --data")
     opened = (
-        [runs.open_run(path, split=part) for path in paths]
-        if not sources
-        else _applied(paths, sources, cache, labels, features, out)
+        runs.open_runs(paths, split=part) if not sources else _applied(paths, sources, cache, labels, features, out)
     )
-    found = [runs.evaluation(run, resamples=resamples or 1000) for run in opened]
+    found = [runs.evaluation(run, resamples=resamples or 1000, worst=worst or 20) for run in opened]
     if form == "json":
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
@@ -81,13 +79,15 @@ def compare(paths, metric, common, part, resamples, form) -> None:
 
     if len(paths) < 2:
         raise click.UsageError(f"expected two runs or more, received {len(paths)}")
-    opened = [runs.open_run(path, split=part) for path in paths]
+    opened = runs.open_runs(paths, split=part)
     verdicts, notes = runs.compare_runs(opened, metric=metric, common=common, resamples=resamples or 10_000)
     for note in notes:
         click.echo(f"note: {printable(note)}", err=True)
     if form == "json":
         click.echo(json.dumps([runs.as_dict(v) for v in verdicts], indent=2, ensure_ascii=False))
         return
+    if not verdicts:
+        raise SentioError("expected songs of two groups or more to compare, received fewer; see the notes above")
     _print_verdicts(verdicts, several=len(paths) > 2)
 
 
@@ -117,7 +117,7 @@ def report(path, out, part, resamples) -> None:
 def _applied(paths, sources, cache, labels, features, out):
     """Final models of runs on other corpora."""
     need("train", "sklearn", "scipy", "skops", "tensorflow", "keras")
-    from ..evaluation.runs import Run
+    from ..evaluation import runs
     from ..training import apply
 
     if out and len(paths) > 1:
@@ -133,14 +133,11 @@ def _applied(paths, sources, cache, labels, features, out):
             out=Path(out) if out else None,
             report=lambda text: click.echo(text, err=True),
         )
-        opened.append(
-            Run(
-                Path(path).resolve().name,
-                found,
-                {"protocol": "final model on other corpora, shared groups left out"},
-            )
-        )
-    return opened
+        made = runs.open_run(path)
+        protocol = "final model on other corpora, what shares a group or recording with its training left out"
+        seed = {"model": made.metrics.get("model", ""), "seed": made.seed}
+        opened.append(runs.Run(made.name, found, {"protocol": protocol, **seed}, {}, made.config))
+    return runs.distinct(opened, paths)
 
 
 def _console():
@@ -202,9 +199,10 @@ def _rated(title, own):
     row("Pearson r", [_value(v, "pearson") for v in axes])
     row("  highest, as raters disagree", [v["ceiling"] and v["ceiling"]["pearson"] for v in axes])
     row("RMSE", [_value(v, "rmse") for v in axes])
-    row("  of the constant", [v["constant"]["rmse"] for v in axes])
+    constant = f"  of the mean of {axes[0]['constant']['mean_of']}"
+    row(constant, [v["constant"]["rmse"] for v in axes])
     row("MAE", [_value(v, "mae") for v in axes])
-    row("  of the constant", [v["constant"]["mae"] for v in axes])
+    row(constant, [v["constant"]["mae"] for v in axes])
     row("spread, 1 as the ratings", [v["sd_ratio"] for v in axes])
     row("right side of 0", [_value(v, "accuracy") for v in axes])
     row("right quadrant", [_value(own["quadrant"], "accuracy"), ""])
@@ -245,7 +243,7 @@ def _print_worst(console, rows) -> None:
     for row in rows:
         points = (f"{row[k][0]:+.2f}, {row[k][1]:+.2f}" for k in ("reference", "estimated"))
         song, genre = Text(printable(row["track_id"])), Text(printable(row["genre"]))
-        table.add_row(song, genre, *points, f"{row['error']:.2f}", row["fold"])
+        table.add_row(song, genre, *points, f"{row['error']:.2f}", Text(printable(row["fold"])))
     console.print(table)
 
 
@@ -260,8 +258,13 @@ def _print_seeds(values, same) -> None:
             for metric in ("ccc", "pearson", "accuracy", "f1"):
                 if metric in found:
                     v = found[metric]
-                    table.add_row(Text(printable(corpus)), axis, metric, f"{v['mean']:.3f}", f"{v['sd']:.3f}")
+                    spread = f"{v['sd']:.3f}" if v["sd"] is not None else "-"
+                    table.add_row(Text(printable(corpus)), axis, metric, f"{v['mean']:.3f}", spread)
     console.print(table)
+
+
+def _p(value) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _print_verdicts(verdicts, *, several) -> None:
@@ -270,20 +273,20 @@ def _print_verdicts(verdicts, *, several) -> None:
     console = _console()
     names = (*(("runs",) if several else ()), "corpus", "axis", "metric")
     one = verdicts[0] if verdicts else None
-    heads = ("A", "B") if several or not one else (printable(one.a), printable(one.b))
+    heads = ("A", "B") if several or not one else (Text(printable(one.a)), Text(printable(one.b)))
     columns = (*names, *heads, "difference", "p", "p (Holm)", "p permutation", "McNemar")
     table = _table(*columns, left=len(names))
     for v in verdicts:
         c = v.comparison
-        style = "bold" if c.p_holm is not None and c.p_holm < 0.05 else ""
+        style = "bold" if c.groups >= 10 and c.p_holm is not None and c.p_holm < 0.05 else ""
         cells = [
             f"{c.a:.3f}",
             f"{c.b:.3f}",
             f"{c.difference:+.3f} [{c.low:+.2f}, {c.high:+.2f}]",
-            f"{c.p_bootstrap:.3f}",
+            _p(c.p_bootstrap),
         ]
-        cells += [f"{c.p_holm:.3f}", f"{c.p_permutation:.3f}"]
-        test = f"{v.mcnemar.only_a} : {v.mcnemar.only_b}, p {v.mcnemar.p:.3f}" if v.mcnemar else ""
+        cells += [_p(c.p_holm), _p(c.p_permutation)]
+        test = f"{v.mcnemar.only_a} : {v.mcnemar.only_b}, p {_p(v.mcnemar.p)}" if v.mcnemar else ""
         lead = [Text(printable(f"{v.a} - {v.b}"))] if several else []
         table.add_row(*lead, Text(printable(v.corpus)), v.axis, c.metric, *cells, test, style=style)
     console.print(table)

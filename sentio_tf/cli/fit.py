@@ -77,7 +77,7 @@ def fit(
         need("train", "tensorflow", "keras", "sklearn", "scipy")
         from ..training.fit import fit as train
 
-        config = configuration.load(config_file, (f"model={model}", *version, *overrides))
+        config = configuration.load(config_file, (*version, *overrides, f"model={model}"))
         results = train(config, sources, place, only=only, **options)
     if not results:
         return
@@ -95,7 +95,7 @@ def _classical(model, config_file, overrides, features, sources, out, options):
     from .. import config as configuration
 
     chosen = [f"features={features}"] if features else []
-    config = configuration.load(config_file, (f"model={model}", *overrides, *chosen), configuration.ClassicalConfig)
+    config = configuration.load(config_file, (*overrides, *chosen, f"model={model}"), configuration.ClassicalConfig)
     modules = ["sklearn", "scipy", "skops", *(["xgboost"] if model == "xgboost" else [])]
     # TensorFlow, because the pipeline that caches and decodes brings it.
     need("train", *modules, *(["optuna"] if config.trials else []), "tensorflow", "keras")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import io
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ SCALE = "[-1, 1]"
 SLACK = 1e-6  # of rounding, beyond the ends of the scale
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Predictions:
     """Tracks with reference and estimate.
 
@@ -121,6 +124,13 @@ def from_rows(rows: Sequence[Mapping[str, Any]], *, name: str = "", where: str =
     texts["label"] = [label or "rating" for label in texts["label"]]
     if strange := sorted(set(texts["label"]) - {"rating", "sign"}):
         raise DataError(f"{where}: expected label rating or sign, received {strange[0]!r}; correct the column")
+    signed = np.array([label == "sign" for label in texts["label"]])
+    if (np.abs(reference[signed]) != 1).any():
+        raise DataError(
+            f"{where}: expected -1 or 1 where the label is a sign, received other values; correct the column"
+        )
+    if "" in texts["track_id"]:
+        raise DataError(f"{where}, row {texts['track_id'].index('') + 1}: expected a track_id, received none")
     sd = np.array([[_optional(r, f"{axis}_sd") for axis in AXES] for r in rows])
     raters = np.array([_optional(r, "raters") for r in rows])
     found = Predictions(**texts, reference=reference, estimated=estimated, sd=sd, raters=raters, name=name)
@@ -145,9 +155,10 @@ def _number(row: Mapping[str, Any], column: str, where: str) -> float:
 
 def _optional(row: Mapping[str, Any], column: str) -> float:
     try:
-        return float(row.get(column) or math.nan)
+        value = float(row.get(column) or math.nan)
     except (TypeError, ValueError):
         return math.nan
+    return value if 0 <= value < math.inf else math.nan
 
 
 def read(path: str | Path, *, split: str = "test") -> Predictions:
@@ -159,14 +170,18 @@ def read(path: str | Path, *, split: str = "test") -> Predictions:
     """
     path = Path(path)
     file = path / "predictions.csv" if path.is_dir() else path
-    if path.is_dir():
-        check_complete(path)
+    stated = check_complete(path).get("predictions") if path.is_dir() else None
     try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
+        content = file.read_bytes()
+        rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(f"{file}: the predictions cannot be read ({reason}); name a run directory") from None
+    if stated and hashlib.sha256(content).hexdigest() != stated:
+        raise DataError(
+            f"{file}: the predictions are not those that metrics.json was made of (changed, or cut short); "
+            "give the same fit command again, or evaluate the file by its own name"
+        )
     parts = {r.get("split") or "test" for r in rows}
     chosen = split if split in parts else "validation" if split == "test" and "validation" in parts else split
     kept = [r for r in rows if (r.get("split") or "test") == chosen]
@@ -177,6 +192,8 @@ def read(path: str | Path, *, split: str = "test") -> Predictions:
 
 def check_complete(run: Path) -> dict[str, Any]:
     """`metrics.json` of a finished run.  Raises: ModelError if there is no run, or it is not complete."""
+    if not os.access(run, os.R_OK | os.X_OK):
+        raise ModelError(f"{run}: expected a run directory that can be read, received one without permission")
     if not (run / "metrics.json").exists():
         if (run / "config.yaml").exists():
             done = sorted(p.parent.name for p in run.glob("fold-*/done.json"))
@@ -189,7 +206,7 @@ def check_complete(run: Path) -> dict[str, Any]:
         values = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{run / 'metrics.json'}: cannot be read ({error}); give the fit command again") from None
-    if not isinstance(values, dict) or not (run / "predictions.csv").exists():
+    if not isinstance(values, dict) or "corpora" not in values or not (run / "predictions.csv").exists():
         raise ModelError(f"{run}: expected metrics.json and predictions.csv of one run, received a part; fit it again")
     if values.get("scale", SCALE) != SCALE:
         raise ModelError(
@@ -199,7 +216,7 @@ def check_complete(run: Path) -> dict[str, Any]:
 
 
 def paired(a: Predictions, b: Predictions, *, common: bool = False) -> tuple[Predictions, Predictions]:
-    """The same tracks of both, in one order.
+    """The same tracks of both, in one order; what either table groups is grouped in both.
 
     Args:
         common: take the tracks that both have; else both must have the same.
@@ -227,7 +244,25 @@ def paired(a: Predictions, b: Predictions, *, common: bool = False) -> tuple[Pre
             f"{a.name} and {_point(b.reference[worst])} in {b.name} ({int((apart > 1e-4).sum())} tracks differ); "
             f"{_why(a.reference, b.reference)}"
         )
-    return a, b
+    together = _joined(a.group, b.group)
+    return replace(a, group=together), replace(b, group=together)
+
+
+def _joined(a: list[str], b: list[str]) -> list[str]:
+    """The finest groups that divide none of both."""
+    parent: dict[tuple[int, str], tuple[int, str]] = {}
+
+    def find(node: tuple[int, str]) -> tuple[int, str]:
+        parent.setdefault(node, node)
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    for x, y in zip(a, b, strict=True):
+        low, high = sorted((find((0, x)), find((1, y))))
+        parent[high] = low
+    return [find((0, x))[1] for x in a]
 
 
 def _point(values: np.ndarray) -> str:

@@ -15,12 +15,12 @@ import yaml
 
 from . import compare, metrics
 from .predictions import AXES, SCALE, Predictions, check_complete, paired, read
-from .summary import evaluate
+from .summary import SMALL, WORST, evaluate
 
 RATED, SIGNED = ("ccc", "pearson", "r2", "rmse", "mae"), ("sign_accuracy",)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """What a run directory holds; of a bare table only the predictions are known.
 
@@ -36,14 +36,16 @@ class Run:
 
     @property
     def seed(self) -> int:
-        return int(self.metrics.get("seed", self.config.get("seed", 0)) or 0)
+        seed = self.metrics.get("seed", self.config.get("seed", 0))
+        return seed if isinstance(seed, int) else 0
 
     @property
     def experiment(self) -> str:
-        """The same for runs that differ in their seed only."""
+        """The same for runs that differ in their seed only, and in the folds that were drawn with it."""
         if not self.config:
-            return self.name
-        return json.dumps({k: v for k, v in self.config.items() if k != "seed"}, sort_keys=True, default=str)
+            return f"table {id(self)}"
+        drawn = ("seed", "split", "parts")
+        return json.dumps({k: v for k, v in self.config.items() if k not in drawn}, sort_keys=True, default=str)
 
 
 def open_run(path: str | Path, *, split: str = "test") -> Run:
@@ -66,7 +68,28 @@ def open_run(path: str | Path, *, split: str = "test") -> Run:
     )
 
 
-def evaluation(run: Run, *, resamples: int = 1000) -> dict[str, Any]:
+def open_runs(paths: Sequence[str | Path], *, split: str = "test") -> list[Run]:
+    """Several runs, under names that tell them apart.  Raises: as `open_run`."""
+    return distinct([open_run(path, split=split) for path in paths], paths)
+
+
+def distinct(runs: Sequence[Run], paths: Sequence[str | Path]) -> list[Run]:
+    """The runs with as many folders before their names as tell them apart; a number, where nothing does."""
+    parts = [Path(p).resolve().with_suffix("" if Path(p).is_file() else Path(p).suffix).parts for p in paths]
+    names = [r.name for r in runs]
+    depth = 2
+    while len(set(names)) < len(names) and depth <= 4:
+        names = ["/".join(p[-depth:]) for p in parts]
+        depth += 1
+    seen: dict[str, int] = {}
+    for k, name in enumerate(names):
+        seen[name] = seen.get(name, 0) + 1
+        if seen[name] > 1:
+            names[k] = f"{name} ({seen[name]})"
+    return [replace(r, name=n) for r, n in zip(runs, names, strict=True)]
+
+
+def evaluation(run: Run, *, resamples: int = 1000, worst: int = WORST) -> dict[str, Any]:
     """`summary.evaluate` with the name of the run, its protocol, split and seed."""
     about = {
         "name": run.name,
@@ -76,7 +99,7 @@ def evaluation(run: Run, *, resamples: int = 1000) -> dict[str, Any]:
         "split": run.metrics.get("split", ""),
         "seed": run.seed,
     }
-    return about | evaluate(run.predictions, resamples=resamples)
+    return about | evaluate(run.predictions, resamples=resamples, count=worst)
 
 
 def about(run: Run, version: str) -> dict[str, Any]:
@@ -100,10 +123,14 @@ def about(run: Run, version: str) -> dict[str, Any]:
 
 
 def by_experiment(runs: Iterable[Run]) -> list[list[Run]]:
-    """Runs that differ in their seed only, together, in the order of their first."""
+    """Runs that differ in their seed only, together, in the order of their first; the same seed twice stays apart."""
     found: dict[str, list[Run]] = {}
     for run in runs:
-        found.setdefault(run.experiment, []).append(run)
+        own = found.setdefault(run.experiment, [])
+        if run.seed in [r.seed for r in own]:
+            found[f"again {id(run)}"] = [run]
+        else:
+            own.append(run)
     return list(found.values())
 
 
@@ -116,7 +143,8 @@ def over_seeds(evaluations: Sequence[dict[str, Any]]) -> dict[str, Any]:
             for metric, value in first[corpus].get(axis, {}).items():
                 if not isinstance(value, dict) or "value" not in value:
                     continue
-                values = [e["corpora"][corpus][axis][metric]["value"] for e in evaluations if corpus in e["corpora"]]
+                each = [e["corpora"].get(corpus, {}).get(axis, {}).get(metric) for e in evaluations]
+                values = [v["value"] for v in each if v]
                 mean, sd, n = compare.seeds(values)
                 spread = round(sd, 4) if sd is not None else None
                 found.setdefault(corpus, {}).setdefault(axis, {})[metric] = {
@@ -157,17 +185,29 @@ def compare_runs(
     for first, second in combinations(runs, 2):
         one, other = first.predictions.parts(), second.predictions.parts()
         shared = [name for name in one if name in other]
+        for what in ("protocol", "split"):
+            said = [run.metrics.get(what) for run in (first, second)]
+            if all(said) and said[0] != said[1]:
+                shown = [str(s)[:12] if what == "split" else s for s in said]
+                notes.append(f"{first.name} and {second.name} have another {what}: {shown[0]} and {shown[1]}")
         if not shared:
-            paired(first.predictions, second.predictions)  # raises, and says how they differ
+            paired(first.predictions, second.predictions, common=common)  # raises, and says how they differ
         for name in sorted(set(one) ^ set(other)):
             notes.append(f"{name} is in one of {first.name} and {second.name} only and is left out")
         for name in shared:
             a, b = paired(one[name], other[name], common=common)
             if common and len(a) < max(len(one[name]), len(other[name])):
                 notes.append(f"{name}: {len(a)} tracks that {first.name} and {second.name} share")
-            if len(set(a.group)) < 2:
+            groups = len(set(a.group))
+            if groups < max(len(set(one[name].group)), len(set(other[name].group))) and len(a) == len(one[name]):
+                notes.append(f"{name}: {first.name} and {second.name} group songs differently; both are kept together")
+            if groups < 2:
                 notes.append(f"{name}: one group of tracks cannot be resampled and is left out")
                 continue
+            if groups < SMALL:
+                notes.append(
+                    f"{name}: {groups} groups of tracks; rather believe the permutation test than the bootstrap"
+                )
             verdicts += _verdicts(name, first.name, second.name, a, b, metric, resamples, seed)
             notes += _constant(name, ((first.name, a), (second.name, b)))
     return adjusted(verdicts), list(dict.fromkeys(notes))

@@ -28,7 +28,7 @@ def summarize(rows: Sequence[Mapping[str, Any]] | Predictions, *, resamples: int
     return {name: _corpus(part, resamples) for name, part in predictions.parts().items()}
 
 
-def evaluate(predictions: Predictions, *, resamples: int = 1000) -> dict[str, Any]:
+def evaluate(predictions: Predictions, *, resamples: int = 1000, count: int = WORST) -> dict[str, Any]:
     """`{"warnings", "corpora"}`: `summarize`, and calibration, tables by quadrant and genre, worst errors of each."""
     warnings: list[str] = []
     corpora: dict[str, Any] = {}
@@ -45,7 +45,7 @@ def evaluate(predictions: Predictions, *, resamples: int = 1000) -> dict[str, An
             )
         values["quadrants"] = _by(part, [(q, _in_quadrant(part, q)) for q in metrics.QUADRANTS], resamples)
         values["genres"] = _by(part, _genres(part), resamples)
-        values["worst"] = worst(part)
+        values["worst"] = worst(part, count)
         corpora[name] = values
     return {"warnings": warnings, "corpora": corpora}
 
@@ -81,12 +81,14 @@ def _corpus(part: Predictions, resamples: int) -> dict[str, Any]:
             own = {m: measure(f, a, b) for m, f in metrics.REGRESSION.items()}
             own["rmse_constant"] = round(float(a.std()), 4)
             own["sd_ratio"] = round(metrics.sd_ratio(a, b), 4) if np.ptp(a) > 0 else None
-            own["ceiling"] = _rounded(reliability.ceilings(a, part.sd[:, axis], part.raters))
+            ceiling = reliability.ceilings(a, part.sd[:, axis], part.raters)
+            own["ceiling"] = _rounded(ceiling) if ceiling else None
         own["accuracy"] = measure(metrics.sign_accuracy, a, b)
         if not rated:
             own["auc"] = measure(metrics.auc, a, b)
         errors = {"rmse": metrics.rmse(a, constant), "mae": metrics.mae(a, constant)} if rated else {}
         own["constant"] = _rounded({**errors, "accuracy": metrics.sign_accuracy(a, constant)})
+        own["constant"]["mean_of"] = "the other folds" if len(set(part.fold)) > 1 else "these songs"
         values[name] = own
     values["quadrant"] = {
         "accuracy": measure(metrics.quadrant_accuracy, part.reference, part.estimated),
@@ -109,9 +111,7 @@ def _constant(part: Predictions, axis: int) -> np.ndarray:
     return constant
 
 
-def _rounded(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if values is None:
-        return None
+def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
     return {k: round(v, 4) if isinstance(v, float) else v for k, v in values.items()}
 
 

@@ -127,18 +127,22 @@ def from_table(tracks: Sequence[Track], path: Path) -> Vectors:
     Raises: DataError if the table cannot be read, or has none of the tracks.
     """
     table = features.read(path)
-    place: dict[str, int] = {}
-    for column, values in table.ids.items():
-        if column == "corpus":
-            continue
-        for i, value in enumerate(values):
-            corpus = f"{table.ids['corpus'][i]}/" if "corpus" in table.ids and column != "path" else ""
-            place[f"{column == 'path'}:{corpus}{value}"] = i
-    rows = []
-    for track in tracks:
-        name = track.key if "corpus" in table.ids else track.track_id
-        tries = (f"False:{name}", f"True:{track.path}", f"True:{track.path.resolve()}")
-        rows.append(next((place[t] for t in tries if t in place), -1))
+    corpus = table.ids.get("corpus")
+    if corpus is None and "path" not in table.ids and len({t.corpus for t in tracks}) > 1:
+        raise DataError(
+            f"{path}: expected a column corpus, since tracks of several corpora may have one id, received none; add it"
+        )
+    rows: list[int] = []
+    # One column names the tracks: a running number beside it must not name others.
+    for column in [c for c in table.ids if c != "corpus"]:
+        own = corpus if column != "path" else None
+        place = {f"{own[i]}/{value}" if own else value: i for i, value in enumerate(table.ids[column])}
+        rows = []
+        for t in tracks:
+            names = (str(t.path), str(t.path.resolve())) if column == "path" else (t.key if own else t.track_id,)
+            rows.append(next((place[n] for n in names if n in place), -1))
+        if max(rows, default=-1) >= 0:
+            break
     if max(rows, default=-1) < 0:
         first = next(iter(table.ids.values()))[:1]
         raise DataError(

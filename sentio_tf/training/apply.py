@@ -11,11 +11,12 @@ import yaml
 
 from .. import config as configuration
 from .. import pipeline
+from ..corpora.split import components
 from ..corpora.track import Track
 from ..errors import DataError, ModelError
 from ..evaluation.predictions import Predictions, check_complete, from_rows
 from ..pipeline.vectors import needs_audio, vectors
-from .run import prediction_row, read_tracks, write_predictions
+from .run import TRAINED, prediction_row, read_tracks, write_predictions
 
 
 def is_network(run: Path) -> bool:
@@ -47,15 +48,18 @@ def apply(
     """
     found = check_complete(run)
     root = cache or configuration.cache_root()
-    settings = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
-    which = features or settings.get("features", "recipe")
+    if out and not out.resolve().parent.is_dir():
+        raise DataError(f"{out}: expected a file in a folder that exists, received none; choose another --out")
+    settings = read_settings(run)
+    which = features or str(settings.get("features", "recipe"))
     audio = is_network(run) or needs_audio(which)
     tracks = unseen(run, read_tracks(sources, labels=labels, audio=audio, report=report), report)
     if is_network(run):
         kept, estimated = _network(run, settings, tracks, root, report)
     else:
         kept, estimated = _classical(run, found, which, tracks, root, report)
-    rows = [prediction_row(t, "final", "test", e) for t, e in zip(kept, estimated, strict=True)]
+    groups = components(kept)
+    rows = [prediction_row(t, "final", "test", e, group=g) for t, e, g in zip(kept, estimated, groups, strict=True)]
     if out:
         write_predictions(out, rows)
     return from_rows(rows, name=run.resolve().name, where=str(run))
@@ -63,14 +67,34 @@ def apply(
 
 def unseen(run: Path, tracks: Sequence[Track], report: Callable[[str], None]) -> list[Track]:
     """Tracks that share neither group nor recording with those of the run.  Raises: DataError if none is left."""
-    with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        seen = {name for row in csv.DictReader(file) for name in (row["group"], f"{row['corpus']}/{row['track_id']}")}
+    try:
+        with (run / TRAINED).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        seen = {row[name] for row in rows for name in ("key", "group", "recording")} - {""}
+    except (OSError, ValueError, KeyError, csv.Error):
+        seen = set()
+    if not seen:
+        raise ModelError(
+            f"{run}: expected {TRAINED} with the tracks that the run was trained on, received none; fit it again"
+        )
     kept = [t for t in tracks if not seen & {t.group, t.key, t.recording}]
     if len(kept) < len(tracks):
         report(f"left out: {len(tracks) - len(kept)} of {len(tracks)} tracks, whose artist or recording was trained on")
     if not kept:
         raise DataError("expected tracks that the run was not trained on, received none; evaluate the run itself")
     return kept
+
+
+def read_settings(run: Path) -> dict:
+    """`config.yaml` of a run.  Raises: ModelError if it cannot be read."""
+    try:
+        values = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"{run / 'config.yaml'}: cannot be read ({reason}); fit the run again") from None
+    if not isinstance(values, dict):
+        raise ModelError(f"{run / 'config.yaml'}: expected the configuration of a run, received none; fit it again")
+    return values
 
 
 def _classical(

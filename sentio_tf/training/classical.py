@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
-import json
+import re
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -33,10 +33,13 @@ from .run import (
     Part,
     claim,
     environment,
+    finished,
     labels_hash,
     plan,
     prediction_row,
     read_tracks,
+    reopen,
+    write_bytes,
     write_csv,
     write_json,
     write_predictions,
@@ -104,6 +107,7 @@ def fit(
         purge_divided=purge_divided,
     )
     divide(tracks)  # what can be known before hours of decoding
+    check_settings(config)
     names, x, failed = vectors(tracks, config.features, root, workers=workers, progress=progress, report=report)
     if failed and not audio and not skip_missing:
         raise DataError(
@@ -117,7 +121,12 @@ def fit(
     if not kept:
         raise DataError("expected features of the tracks, received none that could be computed; see the lines above")
     data = Data([tracks[i] for i in kept], x[kept], targets([tracks[i] for i in kept], config.sign_value))
+    check_labels(names, data)
     work = divide(data.tracks)
+    protocol = work.protocol
+    if any(part.validation for part in work.parts):
+        # A classical model has no epochs to stop: what a split calls validation is training data here.
+        protocol = protocol.replace("train ->", "train and validation ->")
     config = dataclasses.replace(
         config,
         folds=work.folds,
@@ -125,11 +134,11 @@ def fit(
     )
     prints = [hashlib.sha256(np.round(row, 6).tobytes()).hexdigest() for row in data.x]
     labels_and_audio = labels_hash(data.tracks, prints)
-    claim(out, config, sources, split=work.hash, labels_and_audio=labels_and_audio)
+    claim(out, config, sources, data.tracks, work=work, labels_and_audio=labels_and_audio)
 
     for part in work.parts:
         folder = out / f"fold-{part.name}"
-        if not (folder / "done.json").exists():
+        if not _complete(folder, [data.tracks[i] for i in part.test], final=part.name == FINAL):
             report(f"fold {part.name}: {len(part.train)} training, {len(part.test)} test tracks")
             # Small systems: threads of the linear algebra would only wait for each other.
             with threadpool_limits(1):
@@ -137,12 +146,13 @@ def fit(
 
     rows = [row for part in work.parts for row in _table(out / f"fold-{part.name}" / "predictions.csv")]
     history = [row for part in work.parts for row in _table(out / f"fold-{part.name}" / "history.csv")]
-    write_predictions(out / "predictions.csv", rows)
+    reopen(out)
+    predictions = write_predictions(out / "predictions.csv", rows)
     columns = list(dict.fromkeys(c for row in history for c in row))
     write_csv(out / "history.csv", columns or ["fold", "axis", "candidate", "score"], history)
-    (out / "model.skops").write_bytes((out / f"fold-{FINAL}" / "model.skops").read_bytes())
-    done = {p.name: json.loads((out / f"fold-{p.name}" / "done.json").read_text(encoding="utf-8")) for p in work.parts}
-    chosen = {name: values["settings"] for name, values in done.items()}
+    write_bytes(out / "model.skops", (out / f"fold-{FINAL}" / "model.skops").read_bytes())
+    done = {p.name: finished(out / f"fold-{p.name}") or {} for p in work.parts}
+    chosen = {name: values.get("settings") for name, values in done.items()}
     write_json(out / "environment.json", environment(out, list(done), packages=PACKAGES, settings=chosen))
     results = {
         "model": config.model,
@@ -150,14 +160,77 @@ def fit(
         "dimensions": len(names),
         "columns": columns_hash(names),
         "scale": SCALE,
-        "protocol": work.protocol,
+        "protocol": protocol,
         "split": work.hash,
         "labels_and_audio": labels_and_audio,
         "seed": config.seed,
+        "predictions": predictions,
         "corpora": summarize(rows),
     }
     write_json(out / "metrics.json", results)  # last: it says that the run is complete
     return results
+
+
+def _complete(folder: Path, judged: Sequence[Track], *, final: bool) -> bool:
+    """Whether a part is trained and its predictions are those of its test tracks."""
+    files = ("predictions.csv", "history.csv", *(("model.skops",) if final else ()))
+    done = finished(folder, *files)
+    if not done or "settings" not in done:
+        return False
+    try:
+        found = [f"{row['corpus']}/{row['track_id']}" for row in _table(folder / "predictions.csv")]
+        _table(folder / "history.csv")
+    except (OSError, ValueError, KeyError, csv.Error):
+        return False
+    return found == [t.key for t in judged]
+
+
+# What follows from the configuration's own fields, or would not survive saving.
+RESERVED = ("callbacks", "early_stopping_rounds", "eval_metric", "multi_strategy", "n_jobs", "random_state", "verbose")
+
+
+def check_settings(config: ClassicalConfig) -> None:
+    """Fit every setting and every end of the search on noise: what the library refuses, it refuses before the work.
+
+    Raises: ConfigError with the library's reason.
+    """
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((24, 4)), rng.standard_normal((24, 2))
+    axes = [config.settings[a] for a in AXES if a in config.settings] or [config.settings]
+    tried: list[tuple[str, dict[str, Any]]] = [("settings", own) for own in axes]
+    for name, values in config.search.items():
+        tried += [("search", {**own, name: value}) for own in axes for value in values]
+    for where, own in tried:
+        if reserved := sorted(set(own) & set(RESERVED)):
+            raise ConfigError(f"{where}: {reserved[0]} is set by other fields of the configuration; leave it out")
+        rounds = own.get("n_estimators", 1)
+        if not isinstance(rounds, int) or rounds < 1:
+            raise ConfigError(f"{where}: expected n_estimators of 1 or more, received {rounds!r}")
+        # Few rounds are enough to be refused.
+        quick = {**own, "n_estimators": min(rounds, 2)} if config.model == "xgboost" else own
+        try:
+            model = classical.build(config.model, quick, seed=config.seed, joint=config.joint)
+            found = model.fit(x, y if config.joint else y[:, 0]).predict(x)
+        except (ValueError, TypeError, AttributeError) as error:  # XGBoost's own error is a ValueError
+            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise ConfigError(
+                f"{where}: expected what {config.model} takes, received {own}: {reason.strip()}"
+            ) from None
+        if not np.isfinite(found).all():
+            raise ConfigError(f"{where}: expected settings with finite answers, received {own}")
+
+
+LABEL = re.compile(r"(mean_|std_)?(valence|arousal|quadrant)(_mean|_std|_sd|_sign|_hat|_1_5)?", re.IGNORECASE)
+
+
+def check_labels(names: Sequence[str], data: Data) -> None:
+    """Raises: DataError if a feature is a label, by its name or by its values."""
+    for k, name in enumerate(names):
+        equal = any(np.ptp(y) > 0 and np.allclose(data.x[:, k], y, atol=1e-6) for y in data.y.T)
+        if equal or LABEL.fullmatch(name.rpartition(":")[2]):
+            raise DataError(
+                f"expected features, received a column {name!r} that holds labels; remove it from the table"
+            )
 
 
 def columns_hash(names: Sequence[str]) -> str:
@@ -175,7 +248,6 @@ def train_part(config: ClassicalConfig, data: Data, part: Part, folder: Path, *,
     """One model of each axis, or of both: `folder` gets predictions.csv, history.csv, done.json; `final` the model."""
     folder.mkdir(parents=True, exist_ok=True)
     began = time.time()
-    # A classical model has no epochs to stop: what a split calls validation is training data here.
     train = data.take(sorted({*part.train, *(part.validation or [])}))
     for axis, name in enumerate(AXES):
         if np.ptp(train.y[:, axis]) == 0:

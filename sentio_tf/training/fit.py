@@ -36,15 +36,18 @@ from .run import (
     Part,
     claim,
     environment,
+    finished,
     labels_hash,
     plan,
     prediction_row,
     read_tracks,
+    reopen,
     validation_part,
     write_json,
     write_predictions,
 )
 
+FILES = ("model.keras", "history.csv")  # of a trained part
 PACKAGES = ("tensorflow", "keras", "numpy", "soxr", "soundfile", "scikit-learn")
 
 
@@ -121,7 +124,7 @@ def fit(
     if unknown := sorted(set(config.repeats) - names):
         raise ConfigError(f"repeats: expected corpora among {', '.join(sorted(names))}, received {unknown[0]!r}")
     audio = [pipeline.entry_id(t) for t in tracks]
-    claim(out, config, sources, split=work.hash, labels_and_audio=labels_hash(tracks, audio))
+    claim(out, config, sources, tracks, work=work, labels_and_audio=labels_hash(tracks, audio))
     learnt = {part.name: divided(tracks, part, config) for part in work.parts}
     for name, (_, held) in learnt.items():
         if max(Counter(t.corpus for t in held).values(), default=0) < 2:
@@ -131,7 +134,7 @@ def fit(
             )
 
     for part in work.parts:
-        if (out / f"fold-{part.name}" / "done.json").exists() or (only and part.name not in only):
+        if finished(out / f"fold-{part.name}", *FILES) or (only and part.name not in only):
             continue
         inner, held = learnt[part.name]
         report(f"fold {part.name}: {len(inner)} training, {len(held)} validation, {len(part.test)} test tracks")
@@ -145,7 +148,7 @@ def fit(
             label=f"fold {part.name}",
             report=report,
         )
-    missing = [p.name for p in work.parts if not (out / f"fold-{p.name}" / "done.json").exists()]
+    missing = [p.name for p in work.parts if not finished(out / f"fold-{p.name}", *FILES)]
     if missing:
         report(f"still to be trained: {', '.join(missing)}")
         return {}
@@ -157,6 +160,9 @@ def fit(
         model = load_model(out / f"fold-{part.name}" / "model.keras")
         judged = [tracks[i] for i in part.test] or learnt[part.name][1]
         estimated = pipeline.predict_tracks(model, judged, store)
+        if not np.isfinite(estimated).all():
+            (out / f"fold-{part.name}" / "done.json").unlink()  # the next call trains it again
+            raise SentioError(f"fold {part.name}: the model's answers are not finite; lower learning_rate")
         role = "test" if part.test else "validation"
         rows += [
             prediction_row(t, part.name, role, e, group=group_of[t.key]) for t, e in zip(judged, estimated, strict=True)
@@ -165,7 +171,8 @@ def fit(
             domain = fit_domain([tracks[i] for i in part.train], store)
             domain_distances.append(domain.distances(judged, store))
 
-    write_predictions(out / "predictions.csv", rows)
+    reopen(out)
+    predictions = write_predictions(out / "predictions.csv", rows)
     kept = [r for r in rows if r["split"] == "test"] or rows
     results = {
         "model": config.model,
@@ -173,6 +180,7 @@ def fit(
         "protocol": work.protocol,
         "split": work.hash,
         "seed": config.seed,
+        "predictions": predictions,
         "corpora": summarize(kept),
     }
     for name in ("model.keras", "history.csv"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import platform
@@ -29,6 +30,7 @@ from ..errors import ConfigError, DataError
 from ..evaluation.predictions import COLUMNS
 
 FINAL = "final"
+TRAINED = "trained.csv"
 Config = FitConfig | ClassicalConfig
 # Names of the parts of official splits, in the order in which they are taken for the test.
 TEST_NAMES = ("test", "val", "validation")
@@ -85,13 +87,15 @@ class Part:
 class Plan:
     """All models of a run; the last part, `final`, is trained on everything and judged by none.
 
-    `protocol` in words; `hash` of the assignment of tracks; `divided` is the number of groups that the
-    given split has on both sides, `purged` that of training tracks left out because of it.
+    `protocol` in words; `hash` of the assignment of tracks, `exact` also of what was left out; `divided` is
+    the number of groups that the given split has on both sides, `purged` that of training tracks left out
+    because of it.
     """
 
     parts: list[Part]
     protocol: str
     hash: str
+    exact: str
     folds: int
     divided: int = 0
     purged: int = 0
@@ -131,9 +135,14 @@ def plan(
         of = group_folds(tracks, folds, seed=seed, grid=grid) if folds else np.zeros(len(tracks), int)
         parts = [_fold(of, k) for k in range(folds)]
         protocol = "out-of-fold, grouped" if folds else "validation part, grouped"
-        return Plan([*parts, final], protocol, split_hash(tracks, of), folds)
+        return Plan([*parts, final], protocol, split_hash(tracks, of), _exact(tracks, parts), folds)
 
     file = load_split(split).for_tracks(tracks)
+    if file.repeats > 1:
+        raise DataError(
+            f"{split}: expected a split that assigns every track once, received {file.repeats} repeats; make one split "
+            "a seed with: data split --scheme kfold --seed N"
+        )
     leaks = file.leaks()
     if leaks and not (allow_divided or purge_divided):
         raise DataError(
@@ -145,8 +154,9 @@ def plan(
         of = np.array([int(n) for n in names])
         of = np.unique(of, return_inverse=True)[1]  # official folds may be counted from 1
         count = int(of.max()) + 1
-        if folds not in (0, count):
-            raise DataError(f"{split}: expected {folds} folds as the configuration says, received {count}")
+        if folds not in (0, count) or count < 2:
+            wanted = folds if folds > 1 else "2 or more"
+            raise DataError(f"{split}: expected {wanted} folds of these tracks, received {count}")
         parts, protocol = [_fold(of, k) for k in range(count)], "out-of-fold, grouped"
     else:
         parts, of, protocol = _one_part(file, names, split)
@@ -158,7 +168,19 @@ def plan(
         protocol += f" ({purged} training tracks of divided groups left out)" if purged else ""
     if leaks:
         protocol += f" ({len(leaks)} groups divided)"
-    return Plan([*parts, final], protocol, split_hash(tracks, of), count, len(leaks), purged)
+    if any(not part.train or not part.test for part in parts):
+        raise DataError(f"{split}: expected training and test tracks in every part, received one without; make it anew")
+    exact = _exact(tracks, parts)
+    return Plan([*parts, final], protocol, split_hash(tracks, of), exact, count, len(leaks), purged)
+
+
+def _exact(tracks: Sequence[Track], parts: Sequence[Part]) -> str:
+    """SHA-256 of which tracks train, stop and judge each model."""
+    lines = []
+    for part in parts:
+        for role, rows in (("train", part.train), ("validation", part.validation or []), ("test", part.test)):
+            lines += sorted(f"{part.name},{role},{tracks[i].key}" for i in rows)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _fold(of: np.ndarray, k: int) -> Part:
@@ -184,14 +206,15 @@ def _one_part(file: Split, names: Sequence[str], path: Path) -> tuple[list[Part]
 
 def _purge(parts: Sequence[Part], groups: Sequence[str]) -> tuple[list[Part], int]:
     """Parts whose training and validation tracks share no group with their test tracks, and how many were left out."""
-    kept, gone = [], 0
+    kept: list[Part] = []
+    gone: set[int] = set()
     for part in parts:
         judged = {groups[i] for i in part.test}
         train = [i for i in part.train if groups[i] not in judged]
         validation = part.validation and [i for i in part.validation if groups[i] not in judged]
-        gone += len(part.train) - len(train)
+        gone |= {i for i in (*part.train, *(part.validation or [])) if groups[i] in judged}
         kept.append(dataclasses.replace(part, train=train, validation=validation))
-    return kept, gone
+    return kept, len(gone)
 
 
 def validation_part(tracks: Sequence[Track], *, share: float, seed: int, grid: int) -> np.ndarray:
@@ -236,13 +259,23 @@ def labels_hash(tracks: Sequence[Track], extra: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def claim(out: Path, config: Config, sources: Sequence[str], *, split: str, labels_and_audio: str) -> None:
-    """Make `out` this experiment's directory, or continue it.
+def claim(
+    out: Path,
+    config: Config,
+    sources: Sequence[str],
+    tracks: Sequence[Track],
+    *,
+    work: Plan,
+    labels_and_audio: str,
+) -> None:
+    """Make `out` this experiment's directory, or continue it; `trained.csv` says what its final model knows.
 
     Raises: ConfigError if it holds another experiment: configuration, split, labels or audio.
     """
     corpora_read = [s.partition(":")[0] for s in sources]
-    text = configuration.dump(config) + f"data: {corpora_read}\nsplit: {split}\nlabels_and_audio: {labels_and_audio}\n"
+    text = configuration.dump(config) + (
+        f"data: {corpora_read}\nsplit: {work.hash}\nparts: {work.exact}\nlabels_and_audio: {labels_and_audio}\n"
+    )
     file = out / "config.yaml"
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -250,15 +283,31 @@ def claim(out: Path, config: Config, sources: Sequence[str], *, split: str, labe
             part = out / f"config.{os.getpid()}.part"
             part.write_text(text, encoding="utf-8")
             os.replace(part, file)  # never half a file where another process looks
+        same = file.read_text(encoding="utf-8", errors="replace") == text
     except OSError as error:
         raise ConfigError(f"{out}: the run directory cannot be written ({error.strerror}); choose another") from None
-    if file.read_text(encoding="utf-8") != text:
+    if not same:
         raise ConfigError(f"{out}: holds a run with another configuration or other data; choose another --out")
+    known = [
+        {"key": t.key, "group": t.group, "together": g, "recording": t.recording}
+        for t, g in zip(tracks, components(tracks), strict=True)
+    ]
+    write_csv(out / TRAINED, list(known[0]), known)
+
+
+def finished(folder: Path, *files: str) -> dict[str, Any] | None:
+    """`done.json` of a part whose files are all there; None if the part must be trained (again)."""
+    try:
+        done = json.loads((folder / "done.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    whole = isinstance(done, dict) and {"seconds", "git_commit"} <= set(done)
+    return done if whole and all((folder / name).is_file() for name in files) else None
 
 
 def environment(out: Path, parts: Sequence[str], *, packages: Sequence[str], **more: Any) -> dict[str, Any]:
     """Versions, machine, commit, command and the parts' training time: what somebody needs to repeat the run."""
-    done = [json.loads((out / f"fold-{name}" / "done.json").read_text(encoding="utf-8")) for name in parts]
+    done = [finished(out / f"fold-{name}") or {"git_commit": "", "seconds": 0} for name in parts]
     versions = {}
     for name in packages:
         try:
@@ -311,17 +360,42 @@ def git_commit() -> str:
 COMMIT = git_commit()
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """The whole file or the one before, whenever the process is killed.
+
+    Raises: ConfigError if it cannot be written.
+    """
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
+
+
 def write_json(path: Path, values: Any) -> None:
-    path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_bytes(path, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode())
 
 
-def write_predictions(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """`predictions.csv` of the rows of `prediction_row`."""
+def write_predictions(path: Path, rows: Sequence[dict[str, Any]]) -> str:
+    """`predictions.csv` of the rows of `prediction_row`; SHA-256 of the file, which `metrics.json` keeps."""
     write_csv(path, COLUMNS, rows)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def reopen(out: Path) -> None:
+    """The run is not complete while its results are written again.  Raises: ConfigError if it cannot be."""
+    try:
+        (out / "metrics.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{out / 'metrics.json'}: cannot be replaced ({error.strerror}); choose another --out"
+        ) from None

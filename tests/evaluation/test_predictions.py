@@ -20,6 +20,9 @@ def rows(n=6, **changes):
     return found
 
 
+SIGNS = [{**r, "track_id": f"x{r['track_id']}", "label": "sign", "valence": 1, "arousal": -1} for r in rows()]
+
+
 def write(path, table):
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(table[0]))
@@ -30,7 +33,7 @@ def write(path, table):
 def run(path, table, **metrics):
     path.mkdir()
     write(path / "predictions.csv", table)
-    (path / "metrics.json").write_text(json.dumps({"scale": "[-1, 1]", **metrics}))
+    (path / "metrics.json").write_text(json.dumps({"scale": "[-1, 1]", "corpora": {}, **metrics}))
     (path / "config.yaml").write_text("model: svr\n")
     return path
 
@@ -65,7 +68,7 @@ def test_a_table_of_another_program_needs_five_columns():
 
 
 def test_parts_by_corpus_and_kind_of_label():
-    table = [*rows(), *rows(corpus="d"), *[{**r, "track_id": f"x{r['track_id']}", "label": "sign"} for r in rows()]]
+    table = [*rows(), *rows(corpus="d"), *SIGNS]
     parts = from_rows(table).parts()
     assert {k: len(p) for k, p in parts.items()} == {"c (rating)": 6, "c (sign)": 6, "d": 6}
     assert parts["d"].corpus == ["d"] * 6
@@ -165,5 +168,45 @@ def test_mixed_scales_and_versions_are_said():
     other[2]["valence"] = 0.0
     with pytest.raises(DataError, match=r"received c/s2 with .* \(1 tracks differ\); fit both on the same labels"):
         paired(a, from_rows(other, name="b"))
+    signs = [{**r, "valence": 1, "arousal": -1} for r in rows(label="sign")]
     with pytest.raises(DataError, match="ratings and signs"):
-        paired(a, from_rows(rows(label="sign"), name="b"))
+        paired(a, from_rows(signs, name="b"))
+
+
+def test_what_either_groups_is_grouped_in_both():
+    """A table without groups must not make songs of one artist independent, whichever comes first."""
+    own = from_rows(rows(6), name="a")
+    loose = from_rows([{**r, "group": ""} for r in rows(6)], name="b")
+    for a, b in (paired(own, loose), paired(loose, own)):
+        assert a.group == b.group
+        assert [a.group.index(g) // 2 for g in a.group] == [0, 0, 1, 1, 2, 2]
+    crossed = from_rows([{**r, "group": f"h{(i + 1) // 2}"} for i, r in enumerate(rows(6))], name="c")
+    assert len(set(paired(own, crossed)[0].group)) == 1, "a chain of shared groups is one"
+
+
+def test_a_table_cut_short_is_seen(tmp_path):
+    import hashlib
+
+    folder = run(tmp_path / "r", rows())
+    file = folder / "predictions.csv"
+    stated = {"scale": "[-1, 1]", "corpora": {}, "predictions": hashlib.sha256(file.read_bytes()).hexdigest()}
+    (folder / "metrics.json").write_text(json.dumps(stated))
+    assert len(read(folder)) == 6
+    file.write_bytes(file.read_bytes()[:-3])
+    with pytest.raises(DataError, match=r"changed, or cut short\); give the same fit command again"):
+        read(folder)
+
+
+def test_strange_spreads_are_unknown_and_signs_are_signs():
+    found = from_rows(
+        [
+            {**r, "valence_sd": sd, "raters": n}
+            for r, sd, n in zip(rows(3), (-1, "inf", "x"), ("inf", 5, ""), strict=True)
+        ]
+    )
+    assert np.isnan(found.sd).all()
+    assert np.isnan(found.raters[[0, 2]]).all()
+    with pytest.raises(DataError, match="-1 or 1 where the label is a sign"):
+        from_rows(rows(label="sign"))
+    with pytest.raises(DataError, match="row 2: expected a track_id"):
+        from_rows([r if i != 1 else {**r, "track_id": ""} for i, r in enumerate(rows())])

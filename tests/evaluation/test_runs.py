@@ -66,6 +66,42 @@ def test_other_tracks_need_leave():
     assert notes == ["c: 90 tracks that a and b share"]
 
 
+def test_few_groups_and_other_protocols_are_said():
+    few = [{**r, "group": f"g{i % 4}"} for i, r in enumerate(table(0.1))]
+    a = run("a", few, metrics={"protocol": "out-of-fold, grouped", "split": "f" * 64})
+    b = run("b", few, metrics={"protocol": "official split, train -> test", "split": "e" * 64})
+    _, notes = runs.compare_runs([a, b], resamples=200)
+    assert "a and b have another protocol: out-of-fold, grouped and official split, train -> test" in notes
+    assert f"a and b have another split: {'f' * 12} and {'e' * 12}" in notes
+    assert any("4 groups of tracks; rather believe the permutation test" in n for n in notes)
+
+
+def test_tables_and_the_same_seed_twice_are_no_seeds():
+    config = {"model": "svr", "seed": 0}
+    tables = [run("predictions", table(0.2, seed=s)) for s in range(2)]
+    assert len(runs.by_experiment(tables)) == 2
+    twice = [run("a", table(0.2), config=config) for _ in range(2)]
+    assert [len(g) for g in runs.by_experiment(twice)] == [1, 1]
+    folds = [run(f"{s}", table(0.2), config={**config, "seed": s, "split": f"hash{s}"}) for s in range(2)]
+    assert [len(g) for g in runs.by_experiment(folds)] == [2], "folds drawn with the seed belong to it"
+
+
+def test_seeds_with_other_corpora_are_averaged_where_they_meet():
+    one = runs.evaluation(run("a", [*table(0.2), *table(0.2, corpus="d")]), resamples=20)
+    other = runs.evaluation(run("b", table(0.3, seed=1)), resamples=20)
+    found = runs.over_seeds([one, other])
+    assert found["c"]["valence"]["ccc"]["n"] == 2
+    assert found["d"]["valence"]["ccc"] == {"mean": one["corpora"]["d"]["valence"]["ccc"]["value"], "sd": None, "n": 1}
+
+
+def test_names_tell_runs_apart(tmp_path):
+    paths = [tmp_path / "s0" / "ridge", tmp_path / "s1" / "ridge", tmp_path / "s1" / "ridge"]
+    found = runs.distinct([run("ridge", table(0.2)) for _ in paths], paths)
+    names = [r.name for r in found]
+    assert len(set(names)) == 3
+    assert names[0].endswith("s0/ridge")
+
+
 def test_constant_predictions_are_said():
     flat = [{**r, "valence_hat": 0.2} for r in table(0.1)]
     verdicts, notes = runs.compare_runs([run("a", table(0.1)), run("flat", flat)], resamples=200)

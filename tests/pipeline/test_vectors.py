@@ -80,6 +80,19 @@ def test_table_by_path_and_by_corpus(tracks, tmp_path):
     assert vectors(tracks, file, tmp_path)[1][0].tolist() == [0, 1], "the same id in another corpus is another track"
 
 
+def test_a_running_number_names_no_tracks(tracks, tmp_path):
+    ids = {"track_id": [t.track_id for t in tracks], "id": [t.track_id for t in tracks][::-1]}
+    file = table(tmp_path / "t.csv", ids, np.arange(12).reshape(6, 2))
+    assert vectors(tracks, file, tmp_path)[1][0].tolist() == [0, 1], "the better column decides, not the last"
+
+
+def test_several_corpora_need_a_column_that_says_which(tracks, tmp_path):
+    other = [dataclasses.replace(t, corpus="other") for t in tracks]
+    file = table(tmp_path / "t.csv", {"track_id": [t.track_id for t in tracks]}, np.zeros((6, 2)))
+    with pytest.raises(DataError, match="expected a column corpus"):
+        vectors([*tracks, *other], file, tmp_path)
+
+
 def test_tracks_without_a_row_fail_by_name(tracks, tmp_path):
     file = table(tmp_path / "t.csv", {"track_id": [t.track_id for t in tracks[:4]]}, np.zeros((4, 2)))
     _, matrix, failed = vectors(tracks, file, tmp_path)

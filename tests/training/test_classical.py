@@ -210,6 +210,80 @@ def test_interrupted_run_continues(songs, tmp_path, monkeypatch):
         fit(settings(table, settings={"alpha": 3.0}), source, tmp_path / "r")
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("done.json", ""),
+        ("done.json", "{}"),
+        ("predictions.csv", ""),
+        ("predictions.csv", "\xff"),
+        ("history.csv", None),
+    ],
+)
+def test_damaged_parts_are_trained_again(songs, tmp_path, file, content):
+    source, table = songs
+    results = fit(settings(table), source, tmp_path / "r")
+    place = tmp_path / "r" / "fold-1" / file
+    place.unlink()
+    if content is not None:
+        place.write_bytes(content.encode("latin-1"))
+    assert fit(settings(table), source, tmp_path / "r") == results
+    assert len(runs.open_run(tmp_path / "r").predictions) == 60
+
+
+def test_the_final_model_is_not_judged_by_what_it_was_trained_on(songs, tmp_path):
+    """Of a holdout split only the test part is in predictions.csv, but the final model knows all."""
+    from sentio_tf import corpora
+    from sentio_tf.corpora import split
+
+    source, table = songs
+    split.make(corpora.read_labels(source), "holdout", grid=2).save(tmp_path / "s.json")
+    results = fit(settings(table, folds=0), source, tmp_path / "r", split=tmp_path / "s.json")
+    assert results["protocol"] == "holdout split, train and validation -> test"
+    assert results["corpora"]["folder-songs"]["tracks"] < 20
+    with pytest.raises(DataError, match="received none; evaluate the run itself"):
+        apply.apply(tmp_path / "r", [source], features=str(table), report=lambda _: None)
+    (tmp_path / "r" / "trained.csv").unlink()
+    with pytest.raises(ModelError, match="fit it again"):
+        apply.apply(tmp_path / "r", [source], features=str(table), report=lambda _: None)
+
+
+def test_recordings_are_seen_whatever_the_artist_is_called(tmp_path):
+    with (tmp_path / "trained.csv").open("w") as file:
+        file.write("key,group,together,recording\ndeam/5,artist:the foo band,artist:the foo band,emomusic/5\n")
+    twin = Track("5", "emomusic", None, "artist:foo band", valence=0.0, arousal=0.0, recording="emomusic/5")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="received none"):
+        apply.unseen(tmp_path, [twin], lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["settings.alpha=-1", "settings.alpha=abc", "settings.alpha=.nan", "settings.solver=foo", "search.alpha=[1,-2]",
+     "model=svr settings.kernel=precomputed", "model=svr settings.gamma=foo", "model=xgboost settings.max_depth=foo",
+     "model=xgboost settings.objective=foo", "model=xgboost settings.n_estimators=0",
+     "model=xgboost settings.early_stopping_rounds=5", "model=xgboost settings.callbacks=[1]"],
+)  # fmt: skip
+def test_wrong_settings_are_refused_before_the_work(songs, tmp_path, monkeypatch, wrong):
+    source, table = songs
+    monkeypatch.setattr(classical, "vectors", lambda *a, **k: pytest.fail("worked first"))
+    made = config.load(None, [f"features={table}", *wrong.split()], ClassicalConfig)
+    with pytest.raises(ConfigError, match=r"^(settings|search): ") as caught:
+        fit(made, source, tmp_path / "r")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["valence", "Arousal", "mean_valence", "valence_mean", "quadrant", "secret"])
+def test_labels_are_no_features(songs, tmp_path, name):
+    source, table = songs
+    read = features.read(table)
+    with (tmp_path / "songs" / "labels.csv").open() as file:
+        truth = np.array([[float(r["valence"])] for r in csv.DictReader(file)])
+    column = truth if name == "secret" else np.zeros_like(truth)
+    features.write(table, read.ids, [*read.names, name], np.concatenate([read.matrix, column], 1).astype(np.float32))
+    with pytest.raises(DataError, match=f"column '{name}' that holds labels"):
+        fit(settings(table), source, tmp_path / "r")
+
+
 def test_other_features_are_another_run(songs, tmp_path):
     source, table = songs
     fit(settings(table), source, tmp_path / "r")

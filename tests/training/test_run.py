@@ -85,6 +85,55 @@ def test_official_folds_may_count_from_one(tmp_path):
     assert work.parts[0].test == [i for i in range(24) if i % 12 % 3 == 0]
 
 
+def test_repeated_splits_are_refused(tmp_path):
+    split.make(tracks(), "repeated", k=3, repeats=2).save(tmp_path / "s")
+    with pytest.raises(DataError, match=r"assigns every track once, received 2 repeats.*--seed N"):
+        plan(tracks(), folds=0, seed=0, grid=2, split=tmp_path / "s")
+
+
+def test_purging_may_leave_nothing(tmp_path):
+    own = [dataclasses.replace(t, group="one") for t in tracks()]
+    file = save(tmp_path / "s", ["train"] * 20 + ["test"] * 4, scheme="official", own=own)
+    with pytest.raises(DataError, match="expected training and test tracks in every part"):
+        plan(own, folds=0, seed=0, grid=2, split=file, purge_divided=True)
+
+
+def test_what_is_left_out_is_another_experiment(tmp_path):
+    """The same split, with and without its divided groups: a run of one is not continued as the other."""
+    file = save(tmp_path / "s", ["train"] * 20 + ["test"] * 4, scheme="official")
+    options = {"folds": 0, "seed": 0, "grid": 2, "split": file}
+    kept, purged = plan(tracks(), **options, allow_divided=True), plan(tracks(), **options, purge_divided=True)
+    assert kept.hash == purged.hash
+    assert kept.exact != purged.exact
+    made = shared.ClassicalConfig()
+    claim = {"labels_and_audio": "x"}
+    shared.claim(tmp_path / "r", made, ["folder:x"], tracks(), work=kept, **claim)
+    shared.claim(tmp_path / "r", made, ["folder:x"], tracks(), work=kept, **claim)
+    with pytest.raises(ConfigError, match="another configuration or other data"):
+        shared.claim(tmp_path / "r", made, ["folder:x"], tracks(), work=purged, **claim)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"seconds": 1}'])
+def test_half_written_parts_are_not_finished(tmp_path, text):
+    (tmp_path / "done.json").write_text(text)
+    assert shared.finished(tmp_path) is None
+    (tmp_path / "done.json").write_text('{"seconds": 1, "git_commit": ""}')
+    assert shared.finished(tmp_path) == {"seconds": 1, "git_commit": ""}
+    assert shared.finished(tmp_path, "model.keras") is None
+
+
+def test_files_are_whole_or_as_before(tmp_path, monkeypatch):
+    shared.write_json(tmp_path / "a.json", {"a": 1})
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shared.os, "replace", full)
+    with pytest.raises(ConfigError, match=r"a.json: cannot be written \(No space left on device\)"):
+        shared.write_json(tmp_path / "a.json", {"a": 2})
+    assert (tmp_path / "a.json").read_text() == '{\n "a": 1\n}\n'
+
+
 def test_splits_without_a_test_part(tmp_path):
     with pytest.raises(DataError, match=r"parts train and test \(or validation\), received train"):
         plan(tracks(), folds=0, seed=0, grid=2, split=save(tmp_path / "s", ["train"] * 24, scheme="official"))
