@@ -181,6 +181,8 @@ def load(
     if unknown := sorted(map(str, set(values) - set(types))):
         near = difflib.get_close_matches(unknown[0], types, 1)
         hint = f"did you mean {near[0]}? " if near else ""
+        if kind is ClassicalConfig and not near:
+            hint = f"what the regressor takes goes into settings: settings.{unknown[0]}=...; "
         raise ConfigError(f"unknown key {unknown[0]!r}; {hint}known are {', '.join(types)}")
     for key, value in values.items():
         values[key] = _coerce(key, value, types[key])

@@ -20,7 +20,9 @@ FORMAT = click.option("--format", "form", type=click.Choice(["table", "json"]), 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="RUN...")
-@click.option("--by", type=click.Choice(["quadrant", "genre"]), help="Tables of parts of each corpus.")
+@click.option(
+    "--by", type=click.Choice(["quadrant", "genre"]), multiple=True, help="Tables of parts of each corpus; repeatable."
+)
 @click.option("--worst", type=click.IntRange(1, 100_000), metavar="N", help="The N largest errors, with names.")
 @click.option("--part", default="test", show_default=True, help="Of the predictions: test or validation.")
 @click.option(
@@ -88,7 +90,7 @@ def compare(paths, metric, common, part, resamples, form) -> None:
         return
     if not verdicts:
         raise SentioError("expected songs of two groups or more to compare, received fewer; see the notes above")
-    _print_verdicts(verdicts, several=len(paths) > 2)
+    _print_verdicts(verdicts)
 
 
 @click.command()
@@ -143,7 +145,7 @@ def _applied(paths, sources, cache, labels, features, out):
 def _console():
     from rich.console import Console
 
-    return Console(emoji=False) if sys.stdout.isatty() else Console(emoji=False, width=140)
+    return Console(emoji=False, highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
 def _table(*columns, title=None, left=1):
@@ -152,26 +154,34 @@ def _table(*columns, title=None, left=1):
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, title=title, title_justify="left")
     for k, column in enumerate(columns):
-        table.add_column(column, justify="left" if k < left else "right", no_wrap=k >= left)
+        # Names keep their width where a terminal is narrow; what does not fit is folded.
+        table.add_column(column, justify="left" if k < left else "right", no_wrap=k >= left, overflow="fold")
     return table
 
 
-def _value(values, metric, digits=3):
+def _value(values, metric, digits=3, bare=False):
     value = values.get(metric)
     if not value:
         return "-"
     text = f"{value['value']:.{digits}f}"
-    return f"{text} [{value['low']:.2f}, {value['high']:.2f}]" if "low" in value else text
+    return f"{text} [{value['low']:.2f}, {value['high']:.2f}]" if "low" in value and not bare else text
 
 
 def _print_evaluation(values, *, by, worst) -> None:
     from rich.text import Text
 
     console = _console()
-    head = [values["model"], values["protocol"], f"scale {values['scale']}", "95 % intervals over groups"]
+    head = [
+        values["model"],
+        values["protocol"] or "protocol not stated",
+        f"scale {values['scale']}",
+        "95 % intervals over groups",
+    ]
     console.print(Text(f"{printable(values['name'])}: {', '.join(h for h in head if h)}"))
     for corpus, own in values["corpora"].items():
-        title = Text(f"{printable(corpus)}: {own['tracks']} songs, {own['groups']} groups", style="bold")
+        title = Text(
+            f"{printable(corpus)}: {_count(own['tracks'], 'song')}, {_count(own['groups'], 'group')}", style="bold"
+        )
         if own["tracks"] < 2:
             console.print(title)
             console.print("  one song: no metric is defined")
@@ -179,12 +189,16 @@ def _print_evaluation(values, *, by, worst) -> None:
             console.print(_rated(title, own))
         else:
             console.print(_signed(title, own))
-        if by:
-            _print_parts(console, corpus, own["quadrants" if by == "quadrant" else "genres"], by)
+        for kind in by:
+            _print_parts(console, corpus, own["quadrants" if kind == "quadrant" else "genres"], kind)
         if worst:
             _print_worst(console, own["worst"][:worst])
     for warning in values["warnings"]:
         click.echo(f"warning: {printable(warning)}", err=True)
+
+
+def _count(n, word) -> str:
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
 def _rated(title, own):
@@ -197,15 +211,17 @@ def _rated(title, own):
     row("CCC", [_value(v, "ccc") for v in axes])
     row("R²", [_value(v, "r2") for v in axes])
     row("Pearson r", [_value(v, "pearson") for v in axes])
-    row("  highest, as raters disagree", [v["ceiling"] and v["ceiling"]["pearson"] for v in axes])
+    row("  ceiling, as raters disagree", [v["ceiling"] and v["ceiling"]["pearson"] for v in axes])
     row("RMSE", [_value(v, "rmse") for v in axes])
     constant = f"  of the mean of {axes[0]['constant']['mean_of']}"
     row(constant, [v["constant"]["rmse"] for v in axes])
     row("MAE", [_value(v, "mae") for v in axes])
     row(constant, [v["constant"]["mae"] for v in axes])
-    row("spread, 1 as the ratings", [v["sd_ratio"] for v in axes])
+    row("sd of answers / of ratings", [v["sd_ratio"] for v in axes])
     row("right side of 0", [_value(v, "accuracy") for v in axes])
+    row(constant, [v["constant"]["accuracy"] for v in axes])
     row("right quadrant", [_value(own["quadrant"], "accuracy"), ""])
+    row("  always the most frequent one", [own["quadrant"]["constant"], ""])
     return table
 
 
@@ -214,21 +230,26 @@ def _signed(title, own):
     for axis in AXES:
         v = own[axis]
         table.add_row(axis, _value(v, "accuracy"), f"{v['constant']['accuracy']:.3f}", _value(v, "auc"))
-    table.add_row("quadrant", _value(own["quadrant"], "accuracy"), "", f"F1 {_value(own['quadrant'], 'f1')}")
+    flat = f"{own['quadrant']['constant']:.3f}"
+    table.add_row("quadrant", _value(own["quadrant"], "accuracy"), flat, f"F1 {_value(own['quadrant'], 'f1')}")
     return table
 
 
 def _print_parts(console, corpus, parts, by) -> None:
+    """Of a quadrant the bias: a correlation within a part that the truth selected would mislead."""
     from rich.text import Text
 
-    title = Text(f"{printable(corpus)} by {by}; parts of few artists have no interval")
     rated = any("bias" in own.get("valence", {}) for own in parts.values())
-    shown = ("ccc", "bias") if rated else ("accuracy",)
-    words = {"ccc": "CCC", "bias": "bias", "accuracy": "side"}
-    table = _table(by, "songs", "groups", *(f"{axis} {words[m]}" for m in shown for axis in AXES), title=title)
+    metric = "accuracy" if not rated else "bias" if by == "quadrant" else "ccc"
+    word = {"ccc": "CCC", "bias": "bias", "accuracy": "side"}[metric]
+    title = Text(f"{printable(corpus)} by {by}; no interval below 10 groups")
+    narrow = console.width < 100
+    heads = [f"{axis[0] if narrow else axis} {word}" for axis in AXES]
+    table = _table(by, "songs", "groups", *heads, "right" if narrow else "right quadrant", title=title)
     for name, own in parts.items():
         if own["tracks"]:
-            cells = [_value(own.get(axis, {}), m, 2) for m in shown for axis in AXES]
+            cells = [_value(own.get(axis, {}), metric, 2, narrow) for axis in AXES]
+            cells.append(_value(own, "accuracy", 2, narrow))
             table.add_row(Text(printable(name)), str(own["tracks"]), str(own["groups"]), *cells)
     if table.row_count:
         console.print(table)
@@ -239,11 +260,13 @@ def _print_parts(console, corpus, parts, by) -> None:
 def _print_worst(console, rows) -> None:
     from rich.text import Text
 
-    table = _table("song", "genre", "truth (v, a)", "estimate (v, a)", "error", "fold", title="largest errors", left=2)
+    genres = any(row["genre"] for row in rows)
+    names = ("song", *(("genre",) if genres else ()))
+    table = _table(*names, "truth (v, a)", "answer (v, a)", "error", "fold", title="largest errors", left=len(names))
     for row in rows:
         points = (f"{row[k][0]:+.2f}, {row[k][1]:+.2f}" for k in ("reference", "estimated"))
-        song, genre = Text(printable(row["track_id"])), Text(printable(row["genre"]))
-        table.add_row(song, genre, *points, f"{row['error']:.2f}", Text(printable(row["fold"])))
+        lead = [Text(printable(row[name])) for name in (("track_id", "genre") if genres else ("track_id",))]
+        table.add_row(*lead, *points, f"{row['error']:.2f}", Text(printable(row["fold"])))
     console.print(table)
 
 
@@ -267,29 +290,36 @@ def _p(value) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _print_verdicts(verdicts, *, several) -> None:
+def _print_verdicts(verdicts) -> None:
+    """A table a pair and corpus, narrow enough for any terminal."""
+    from itertools import groupby
+
     from rich.text import Text
 
     console = _console()
-    names = (*(("runs",) if several else ()), "corpus", "axis", "metric")
-    one = verdicts[0] if verdicts else None
-    heads = ("A", "B") if several or not one else (Text(printable(one.a)), Text(printable(one.b)))
-    columns = (*names, *heads, "difference", "p", "p (Holm)", "p permutation", "McNemar")
-    table = _table(*columns, left=len(names))
-    for v in verdicts:
-        c = v.comparison
-        style = "bold" if c.groups >= 10 and c.p_holm is not None and c.p_holm < 0.05 else ""
-        cells = [
-            f"{c.a:.3f}",
-            f"{c.b:.3f}",
-            f"{c.difference:+.3f} [{c.low:+.2f}, {c.high:+.2f}]",
-            _p(c.p_bootstrap),
-        ]
-        cells += [_p(c.p_holm), _p(c.p_permutation)]
-        test = f"{v.mcnemar.only_a} : {v.mcnemar.only_b}, p {_p(v.mcnemar.p)}" if v.mcnemar else ""
-        lead = [Text(printable(f"{v.a} - {v.b}"))] if several else []
-        table.add_row(*lead, Text(printable(v.corpus)), v.axis, c.metric, *cells, test, style=style)
-    console.print(table)
-    console.print(
-        "A minus B; 95 % intervals and p of a paired bootstrap over groups. McNemar: songs only A, only B has right."
-    )
+    words = {"sign_accuracy": "side", "quadrant_accuracy": "right"}
+    narrow = console.width < 80
+    for (a, b, corpus), rows in groupby(verdicts, key=lambda v: (v.a, v.b, v.corpus)):
+        own = list(rows)
+        first = own[0].comparison
+        title = f"{corpus}: {first.n} songs, {first.groups} groups\nA = {a}\nB = {b}"
+        table = _table("", "A", "B", "A - B", "p Holm", "p perm.", title=Text(printable_lines(title)))
+        for v in own:
+            c = v.comparison
+            sure = c.groups >= 10 and c.p_holm is not None and c.p_holm < 0.05
+            interval = "" if narrow else f" [{c.low:+.2f}, {c.high:+.2f}]"
+            cells = (f"{c.a:.3f}", f"{c.b:.3f}", f"{c.difference:+.3f}{interval}")
+            name = f"{v.axis} {words.get(c.metric, c.metric)}"
+            table.add_row(name, *cells, _p(c.p_holm), _p(c.p_permutation), style="bold" if sure else "")
+        console.print(table)
+        for v in own:
+            if v.mcnemar:
+                test = f"only A {v.mcnemar.only_a}, only B {v.mcnemar.only_b}, p {_p(v.mcnemar.p)}"
+                console.print(f"right quadrant, McNemar over groups: {test}")
+    count = len(verdicts)
+    console.print(f"95 % intervals and p Holm of a paired bootstrap over groups, corrected for {count} comparisons.")
+
+
+def printable_lines(text: str) -> str:
+    """`printable` that keeps the ends of lines."""
+    return "\n".join(printable(line) for line in text.split("\n"))

@@ -67,6 +67,8 @@ def fit(
         "progress": progress_bar(),
     }
     place = Path(out or f"runs/{model}")
+    if config_file:
+        _check_model(config_file, model)
     if model in configuration.CLASSICAL:
         if only:
             raise click.UsageError("--only is for networks: the parts of a classical model take seconds")
@@ -89,6 +91,21 @@ def fit(
     click.echo(f"{results['protocol']}, scale {results['scale']}, 95 % intervals over groups")
     for line in lines(results["corpora"]):
         click.echo(line)
+    click.echo(f"next: sentio-tf evaluate {place}, sentio-tf report {place}")
+
+
+def _check_model(config_file, model) -> None:
+    """Raises: ConfigError if the file is for another model; one that does not read is told about by its reader."""
+    import yaml
+
+    from ..errors import ConfigError
+
+    try:
+        meant = yaml.safe_load(Path(config_file).read_text(encoding="utf-8"))["model"]
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+        return
+    if meant != model:
+        raise ConfigError(f"{config_file}: expected a configuration of {model}, received one of {meant}; name its own")
 
 
 def _classical(model, config_file, overrides, features, sources, out, options):

@@ -184,7 +184,8 @@ def read(path: str | Path, *, split: str = "test") -> Predictions:
         )
     parts = {r.get("split") or "test" for r in rows}
     chosen = split if split in parts else "validation" if split == "test" and "validation" in parts else split
-    kept = [r for r in rows if (r.get("split") or "test") == chosen]
+    # A table that names no corpus is one.
+    kept = [{**r, "corpus": r.get("corpus") or file.stem} for r in rows if (r.get("split") or "test") == chosen]
     if rows and not kept:
         raise DataError(f"{file}: expected tracks of part {split}, received {', '.join(sorted(parts))}")
     return from_rows(kept, name=path.name if path.is_dir() else path.stem, where=str(file))

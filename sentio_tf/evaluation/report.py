@@ -595,9 +595,9 @@ def _shrinkage(ratio: float | None, slope: float | None) -> str:
         elif slope < 0:
             words.append(f"Higher answers go with lower ratings ({step}).")
         elif slope < 1 - EQUAL:
-            words.append(f"Differences between answers are larger than they turn out to be ({step}).")
+            words.append(f"Differences between answers are larger than those between ratings ({step}).")
         else:
-            words.append(f"A difference between answers is what it turns out to be ({step}).")
+            words.append(f"Differences between answers are right in size ({step}).")
     return " ".join(words)
 
 

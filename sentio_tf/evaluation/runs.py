@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
@@ -74,16 +75,19 @@ def open_runs(paths: Sequence[str | Path], *, split: str = "test") -> list[Run]:
 
 
 def distinct(runs: Sequence[Run], paths: Sequence[str | Path]) -> list[Run]:
-    """The runs with as many folders before their names as tell them apart; a number, where nothing does."""
-    parts = [Path(p).resolve().with_suffix("" if Path(p).is_file() else Path(p).suffix).parts for p in paths]
+    """Runs of one name with as many folders before it as tell them apart; the same run twice with a number."""
+    places = [Path(p).resolve() for p in paths]
     names = [r.name for r in runs]
-    depth = 2
-    while len(set(names)) < len(names) and depth <= 4:
-        names = ["/".join(p[-depth:]) for p in parts]
-        depth += 1
-    seen: dict[str, int] = {}
+    for name in {n for n in names if len({p for p, own in zip(places, names, strict=True) if own == n}) > 1}:
+        same = [k for k, own in enumerate(names) if own == name]
+        depth = 2
+        while len({places[k].parts[-depth:] for k in same}) < len({places[k] for k in same}):
+            depth += 1
+        for k in same:
+            names[k] = "/".join([*places[k].parts[-depth:-1], name])
+    seen: Counter[str] = Counter()
     for k, name in enumerate(names):
-        seen[name] = seen.get(name, 0) + 1
+        seen[name] += 1
         if seen[name] > 1:
             names[k] = f"{name} ({seen[name]})"
     return [replace(r, name=n) for r, n in zip(runs, names, strict=True)]
@@ -95,7 +99,7 @@ def evaluation(run: Run, *, resamples: int = 1000, worst: int = WORST) -> dict[s
         "name": run.name,
         "model": run.metrics.get("model") or run.config.get("model", ""),
         "scale": SCALE,
-        "protocol": run.metrics.get("protocol", "as the table says"),
+        "protocol": run.metrics.get("protocol", ""),
         "split": run.metrics.get("split", ""),
         "seed": run.seed,
     }
@@ -105,6 +109,7 @@ def evaluation(run: Run, *, resamples: int = 1000, worst: int = WORST) -> dict[s
 def about(run: Run, version: str) -> dict[str, Any]:
     """How the run was made, for its report."""
     environment = dict(run.environment)
+    chosen = _chosen(environment.pop("settings", {}))
     data = {
         "corpora": run.config.get("data", []),
         "labels_and_audio": run.config.get("labels_and_audio", ""),
@@ -117,9 +122,27 @@ def about(run: Run, version: str) -> dict[str, Any]:
         "seconds": environment.pop("seconds", None),
         "environment": environment,
         "data": data,
-        "config": {k: v for k, v in run.config.items() if k not in ("data", "split", "labels_and_audio")},
+        "config": {k: v for k, v in run.config.items() if k not in ("data", "split", "parts", "labels_and_audio")}
+        | chosen,
         "version": version,
     }
+
+
+def _chosen(settings: dict[str, Any]) -> dict[str, str]:
+    """What the search chose for each axis, in a line each: `alpha 100 (9 of 11 models), alpha 10 (2)`."""
+    found: dict[str, str] = {}
+    for axis in dict.fromkeys(a for own in settings.values() for a in (own or {})):
+        texts = [
+            ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in own[axis].items())
+            for own in settings.values()
+            if own and axis in own
+        ]
+        counts = Counter(texts).most_common()
+        if len(counts) == 1:
+            found[f"settings of {axis}"] = texts[0] or "those of the recipe"
+        else:
+            found[f"settings of {axis}"] = "; ".join(f"{text} ({n} of {len(texts)} models)" for text, n in counts[:4])
+    return found
 
 
 def by_experiment(runs: Iterable[Run]) -> list[list[Run]]:

@@ -48,6 +48,8 @@ def export_run(
     from . import golden, graph, parity, quantize
 
     results = _read_run(run)
+    if (run / "model.skops").exists():
+        raise ModelError(f"{run}: expected a network, received a classical model, which has no export; fit mobilevit")
     network = load_model(run / "model.keras")
     domain = np.load(run / "domain.npz")
     model = graph.waveform_model(network, domain=(domain["mean"], domain["std"]))

@@ -46,12 +46,19 @@ def apply(
     Raises: ModelError if the run is not complete; DataError if no unseen track is left, or the features
         are not those the model was trained on.
     """
+    if not run.is_dir():
+        raise ModelError(f"{run}: expected a run directory, whose model is applied, received none; see sentio-tf fit")
     found = check_complete(run)
     root = cache or configuration.cache_root()
     if out and not out.resolve().parent.is_dir():
         raise DataError(f"{out}: expected a file in a folder that exists, received none; choose another --out")
     settings = read_settings(run)
     which = features or str(settings.get("features", "recipe"))
+    if not is_network(run) and not features and not needs_audio(which):
+        raise DataError(
+            f"{run}: expected a table of features of these tracks, as it was trained on one ({which}), received none; "
+            "name it with --features"
+        )
     audio = is_network(run) or needs_audio(which)
     tracks = unseen(run, read_tracks(sources, labels=labels, audio=audio, report=report), report)
     if is_network(run):

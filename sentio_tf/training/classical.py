@@ -139,7 +139,9 @@ def fit(
     for part in work.parts:
         folder = out / f"fold-{part.name}"
         if not _complete(folder, [data.tracks[i] for i in part.test], final=part.name == FINAL):
-            report(f"fold {part.name}: {len(part.train)} training, {len(part.test)} test tracks")
+            known = len(part.train) + len(part.validation or [])
+            judged = f"fold {part.name}: {known} training, {len(part.test)} test tracks"
+            report(judged if part.test else f"final model: all {known} tracks")
             # Small systems: threads of the linear algebra would only wait for each other.
             with threadpool_limits(1):
                 train_part(config, data, part, folder, report=report)

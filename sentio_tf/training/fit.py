@@ -86,7 +86,8 @@ def fit(
     root = cache or configuration.cache_root()
     augment = pipeline.Augment.from_dict(config.augment) if config.augment else None
     if config.model not in MODELS:
-        raise ConfigError(f"model: expected one of {', '.join(MODELS)}, received {config.model!r}")
+        models = ", ".join([*MODELS, *configuration.CLASSICAL])
+        raise ConfigError(f"model: expected one of {models}, received {config.model!r}")
     tracks = read_tracks(sources, labels=config.labels, skip_missing=skip_missing, report=report)
     divide = partial(
         plan,

@@ -37,7 +37,7 @@ def test_evaluate_prints_what_the_json_holds(tmp_path):
     values = json.loads(sentio("evaluate", file, "--format", "json", "--resamples", 200).stdout)[0]["corpora"]["c"]
     ccc = values["valence"]["ccc"]
     assert f"{ccc['value']:.3f} [{ccc['low']:.2f}, {ccc['high']:.2f}]" in plain.stdout
-    assert re.search(r"of the constant +0\.\d{3} +0\.\d{3}", plain.stdout)
+    assert re.search(r"of the mean of these songs +0\.\d{3} +0\.\d{3}", plain.stdout)
     assert re.search(r"Jazz +30 +30", plain.stdout)
     assert values["worst"][0]["track_id"] in plain.stdout, "a name with brackets is no markup"
 
@@ -101,7 +101,42 @@ def test_compare_says_which_is_better(tmp_path):
     assert [v["axis"] for v in values] == ["valence", "arousal", "quadrant"]
     assert values[0]["p_holm"] < 0.05
     several = sentio("compare", good, bad, good, "--resamples", 200)
-    assert "good - bad" in several.stdout
+    assert several.stdout.count("A = good") == 2
+    assert several.stdout.count("B = good (2)") == 2
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_narrow_terminals_keep_the_names(tmp_path, columns):
+    """On a real terminal: no column's name and no song's quadrant is cut away."""
+    import os
+    import pty
+    import subprocess
+    import sys
+
+    a, b = table(tmp_path / "a.csv", 0.1), table(tmp_path / "b.csv", 0.3, seed=1)
+    for arguments, words in (
+        (["compare", a, b], ("valence ccc", "quadrant right", "p Holm", "p perm.")),
+        (["evaluate", a, "--by", "quadrant", "--by", "genre"], ("Pearson r", "Q1", "Jazz")),
+    ):
+        main_end, child_end = pty.openpty()
+        done = subprocess.Popen(
+            [sys.executable, "-m", "sentio_tf", *map(str, arguments), "--resamples", "100"],
+            stdout=child_end, stderr=subprocess.DEVNULL, env={**os.environ, "COLUMNS": str(columns), "TERM": "xterm"},
+        )  # fmt: skip
+        os.close(child_end)
+        text = b""
+        while True:
+            try:
+                part = os.read(main_end, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not part:
+                break
+            text += part
+        assert done.wait() == 0
+        os.close(main_end)
+        for word in words:
+            assert word in text.decode(), f"{word!r} is missing at {columns} columns"
 
 
 def test_compare_refuses_what_is_no_comparison(tmp_path):
@@ -154,6 +189,22 @@ def test_fit_of_classical_models(mini, run, tmp_path, model):
     assert other.exit_code == 1, "the same artists: nothing unseen is left"
     assert "not trained on" in other.stderr
     assert sentio(*line, "--only", "0").exit_code == 2
+
+
+def test_configurations_of_another_model_are_refused(tmp_path):
+    (tmp_path / "m.yaml").write_text("model: svr\nsettings: {C: 1}\n")
+    found = sentio("fit", "ridge", "--config", tmp_path / "m.yaml", "--data", "folder:x")
+    assert found.exit_code == 1
+    assert "expected a configuration of ridge, received one of svr" in found.stderr
+    found = sentio("fit", "rige", "--data", f"folder:{tmp_path}", "--out", tmp_path / "r")
+    assert "mobilevit, ridge, svr, xgboost, received 'rige'" in found.stderr
+    found = sentio("fit", "ridge", "--data", "folder:x", "--set", "alpha=3")
+    assert "goes into settings: settings.alpha" in found.stderr
+
+
+def test_composed_music_is_no_result(tmp_path):
+    found = sentio("evaluate", table(tmp_path / "a.csv", 0.2, corpus="synthetic-songs"), "--resamples", 100)
+    assert "composed by a program and rated by nobody" in found.stderr
 
 
 def test_features_belong_to_classical_models():

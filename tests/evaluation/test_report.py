@@ -603,8 +603,8 @@ def test_paths_of_this_machine_are_not_told(text, expected):
     ("ratio", "slope", "words"),
     [
         (0.5, 1.6, ["shrunk to the mean", "too timid", "slope 1.60", "0.160 apart"]),
-        (1.0, 1.0, ["as wide as the ratings", "is what it turns out to be"]),
-        (1.5, 0.4, ["wider than they should", "larger than they turn out"]),
+        (1.0, 1.0, ["as wide as the ratings", "right in size"]),
+        (1.5, 0.4, ["wider than they should", "larger than those between ratings"]),
         (None, -0.3, ["Higher answers go with lower ratings"]),
     ],
 )

@@ -65,6 +65,23 @@ def test_parts_by_quadrant_and_genre():
     bias = np.mean([r["valence_hat"] - r["valence"] for r in first])
     assert values["quadrants"]["Q1"]["valence"]["bias"]["value"] == pytest.approx(bias, abs=1e-4)
     assert np.array(values["quadrant"]["confusion"]).sum() == 80
+    assert "ccc" not in values["quadrants"]["Q1"]["valence"], "within a part that the truth chose it misleads"
+    assert "ccc" in values["genres"]["Rock"]["valence"]
+
+
+def test_constant_quadrant_is_the_most_frequent_of_the_other_folds():
+    rows = [{**r, "valence": 0.5, "arousal": 0.5} for r in table(12)]
+    for row in rows[:4]:
+        row["valence"] = -0.5  # folds 0 to 3, one each
+    for row in (r for r in rows if r["fold"] == "1"):
+        row["arousal"] = -0.5
+    found = summarize(rows, resamples=20)["c"]["quadrant"]["constant"]
+    truth = {r["track_id"]: (r["valence"] > 0, r["arousal"] > 0) for r in rows}
+    hits = 0
+    for row in rows:
+        others = [truth[r["track_id"]] for r in rows if r["fold"] != row["fold"]]
+        hits += truth[row["track_id"]] == max(set(others), key=others.count)
+    assert found == pytest.approx(hits / 12, abs=1e-4)
 
 
 def test_worst_errors_have_names_and_order():
