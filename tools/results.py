@@ -192,9 +192,17 @@ def baselines(result: dict) -> list[str]:
         top = [(first[axis].get("ceiling") or {}).get(m if m != "r2" else "reliability") for axis, m in shown]
         rows.append(["a perfect model, as raters disagree", *("-" if v is None else f"{v:.3f}" for v in top)])
     else:
-        flat = [first[axis]["constant"]["accuracy"] if axis != "quadrant" else None for axis, _ in shown]
-        rows.append(["the more frequent side", *("-" if v is None else f"{v:.3f}" for v in flat)])
-    out += [*table(["system", *(f"{axis} {names[m]}" for axis, m in shown)], rows), ""]
+        flat = [
+            None
+            if m == "f1"
+            else first[axis]["constant"]
+            if axis == "quadrant"
+            else first[axis]["constant"]["accuracy"]
+            for axis, m in shown
+        ]
+        rows.append(["the most frequent of the other folds", *("-" if v is None else f"{v:.3f}" for v in flat)])
+    heads = ["quadrant" if (axis, m) == ("quadrant", "accuracy") else f"{axis} {names[m]}" for axis, m in shown]
+    out += [*table(["system", *heads], rows), ""]
     return out + verdicts(result)
 
 

@@ -1097,7 +1097,8 @@ summary{cursor:pointer;color:var(--muted);font-size:14.5px;padding:4px 0}
 summary:hover{color:var(--ink)}
 .legend p{max-width:46rem;margin:.4rem 0}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr));gap:36px 44px;align-items:start}
-.grid.alone{grid-template-columns:minmax(0,660px)}
+.grid.alone{grid-template-columns:minmax(0,640px)}
+.grid.alone svg.chart{max-width:640px}
 figure{margin:0;min-width:0}
 figure svg+svg{margin-top:10px}
 figcaption{font-weight:600;font-size:14.5px;margin-bottom:8px}
@@ -1344,13 +1345,21 @@ all('button[data-copy]').forEach(button => {
 // Where one is
 const links = new Map(all('nav a').map(a => [a.hash.slice(1), a]));
 const watch = new IntersectionObserver(entries => entries.forEach(entry => {
-  if (!entry.isIntersecting) return;
+  if (!entry.isIntersecting || window.scrollY < 80) return;
   links.forEach(a => a.removeAttribute('aria-current'));
   const link = links.get(entry.target.id);
   link.setAttribute('aria-current', 'true');
   link.parentElement.scrollLeft = link.offsetLeft - link.parentElement.clientWidth / 2;
 }), {rootMargin: '-20% 0px -75% 0px'});
 all('main>section').forEach(section => watch.observe(section));
+// On a tall screen the first sections are all above the line that is watched.
+const top = () => {
+  if (window.scrollY >= 80) return;
+  links.forEach(a => a.removeAttribute('aria-current'));
+  links.values().next().value.setAttribute('aria-current', 'true');
+};
+document.addEventListener('scroll', top, {passive: true});
+top();
 
 window.addEventListener('beforeprint', () => all('main details').forEach(d => { d.open = true; }));
 })();
