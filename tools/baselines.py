@@ -32,6 +32,10 @@ SEEDS = (0, 1, 2)  # of what draws anything: XGBoost's samples and its search
 REFERENCE = ("svr", "recipe", "searched")
 
 
+SHIPPED = "mobilevit-xxs"
+STUDENT_CORPORA = ("musifeast17", "panda4q", "vgmidi", "emopia")
+
+
 @dataclass(frozen=True)
 class Task:
     """A corpus under a protocol: how its split is made, and which features it has."""
@@ -165,11 +169,13 @@ def summarize(task: Task, out: Path) -> None:
         verdicts = []
         for run in others:
             verdicts += evaluation.compare_runs([run, opened[reference]])[0]
+        if task.corpus in STUDENT_CORPORA:
+            verdicts += evaluation.compare_runs([student(task.corpus), opened[reference]], common=True)[0]
         comparisons = [evaluation.as_dict(v) for v in evaluation.adjusted(verdicts)]
         names = {run.name: system for system, run in opened.items()}
         for c in comparisons:
-            label = names[c["a"]].label
-            c["a"], c["b"] = (f"{m}, {Path(f).stem}, {s}" for m, f, s in (label, reference.label))
+            c["b"] = named(reference)
+            c["a"] = named(names[c["a"]]) if c["a"] in names else SHIPPED
     first = next(iter(opened.values()))
     if len({(r.metrics["split"], r.metrics["protocol"]) for r in opened.values()}) > 1:
         raise SystemExit(f"{task.name}: the runs have different splits; remove {out / task.name} and run again")
@@ -197,6 +203,17 @@ def summarize(task: Task, out: Path) -> None:
     file = RESULTS / f"baselines-{task.name}.json"
     file.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{file.relative_to(HERE)}: {len(rows)} rows", flush=True)
+
+
+def named(system: System) -> str:
+    return ", ".join((system.model, Path(system.features).stem, system.setting))
+
+
+def student(corpus: str) -> evaluation.Run:
+    """The shipped student's published out-of-fold answers for one corpus; its folds, and its training, are others."""
+    run = evaluation.open_run(RESULTS / SHIPPED / "predictions.csv")
+    rows = [i for i, c in enumerate(run.predictions.corpus) if c == corpus]
+    return evaluation.Run(SHIPPED, run.predictions.take(rows))
 
 
 def main() -> None:

@@ -262,12 +262,13 @@ def test_no_two_songs_sound_the_same(minis):
 # The files beside the labels -> what their reader does without them.
 OPTIONAL = [
     ("deam", "metadata", {"group": lambda t: t.recording or f"deam:{t.track_id}"}),
-    ("emomusic", "annotations/songs_info.csv", {"group": lambda t: f"emomusic/{t.track_id}", "split": lambda t: ""}),
+    ("emomusic", "annotations/songs_info.csv",
+     {"group": lambda t: f"emomusic/{t.track_id}", "split": lambda t: "", "genre": lambda t: ""}),
     ("pmemo", "PMEmo2019/metadata.csv", {"group": lambda t: f"pmemo:{t.track_id}"}),
     ("pmemo", "PMEmo2019/annotations/static_annotations_std.csv",
      {"valence_sd": lambda t: None, "arousal_sd": lambda t: None}),
     ("panda4q", "MER_audio_taffc_dataset/panda_dataset_taffc_metadata.csv",
-     {"group": lambda t: f"panda4q:{t.track_id}"}),
+     {"group": lambda t: f"panda4q:{t.track_id}", "genre": lambda t: ""}),
     ("emopia", "EMOPIA_2.2/split", {"split": lambda t: ""}),
     ("jamendo", "mtg-jamendo-dataset-master/data/splits", {"split": lambda t: ""}),
 ]  # fmt: skip
@@ -670,3 +671,14 @@ def test_a_folder_is_no_audio_file(copied):
     root = copied("folder")
     set_cell(root / "labels.csv", 3, "path", "a b")
     refused("folder", root, "1 of 8 labelled files are missing")
+
+
+@pytest.mark.parametrize(
+    ("name", "genres", "raters"),
+    [("emomusic", True, True), ("deam", False, True), ("pmemo", False, True), ("musifeast17", False, True)],
+)
+def test_ceilings_and_genres_have_what_they_need(minis, name, genres, raters):
+    """Genre where the files name it, and how many people are behind a mean rating: what evaluation asks for."""
+    for track in read(name, minis[name]):
+        assert bool(track.genre) == genres or not genres
+        assert (track.raters or 0) >= 5 or not raters
