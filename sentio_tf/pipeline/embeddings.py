@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from ..audio.musicnn_mel import SPEC, musicnn_mel, patches
 from ..contract import N_FRAMES
 from ..corpora.track import Track
 from ..errors import DataError, SentioError
+from ..features.store import open_store
 from ..models import musicnn, pretrained, vit_encoder
 from .cache import Progress, Spec, entry_id, fast_rfft, open_cache
 from .data import crop, window_starts
@@ -26,7 +24,6 @@ NETWORKS = ("musicnn", "vit")
 BLOCKS = (6, 9)  # of the ViT: the middle ones tell most about sound
 VERSION = 1  # of what happens around the networks; another one computes anew
 FILE = "embeddings.sqlite"
-BUSY_S = 60.0  # how long another process may write before it counts as stuck
 
 Examples = Iterator[np.ndarray]
 
@@ -68,20 +65,19 @@ def embed(
         except DataError as error:
             failed[track.key] = str(error)
     matrix = np.full((len(tracks), len(names)), np.nan, np.float32)
-    with closing(Store(root / FILE, f"{which}:{VERSION}:{pretrained.identity(which)}", report)) as store:
-        missing = []
-        for id_, rows in wanted.items():
-            vector = store.get(id_, len(names))
-            if vector is None:
-                missing.append(id_)
-            else:
-                matrix[rows] = vector
+    kind = f"{which}:{VERSION}:{pretrained.identity(which)}"
+    with open_store(root / FILE, report) as store:
+        keys = {f"{kind}:{id_}": id_ for id_ in wanted}
+        found_before = {keys[key]: vector for key, vector in store.read(keys, len(names)).items()}
+        for id_, vector in found_before.items():
+            matrix[wanted[id_]] = vector
+        missing = [id_ for id_ in wanted if id_ not in found_before]
         parts = {id_: tracks[wanted[id_][0]] for id_ in missing}
         for done, (id_, found) in enumerate(_compute(parts, which, root, batch, progress, report), 1):
             if isinstance(found, str):
                 failed |= {tracks[i].key: found for i in wanted[id_]}
             else:
-                store.put(id_, found)
+                store.write(f"{kind}:{id_}", found)
                 matrix[wanted[id_]] = found
             if progress:
                 progress(which, done, len(missing))
@@ -183,83 +179,3 @@ def _patches(track: Track, root: Path) -> Examples:
 def _windows(track: Track, root: Path) -> Examples:
     values = open_cache(Spec(root)).read(track)
     return (crop(values, start, N_FRAMES) for start in window_starts(len(values)))
-
-
-class Store:
-    """Vectors by id in one SQLite file, several processes at a time; those of other networks lie beside them.
-
-    Args:
-        kind: what the vectors were made by; those of another kind are not seen.
-
-    Raises: DataError if the file cannot be written.
-    """
-
-    def __init__(self, path: Path, kind: str, report: Callable[[str], None]):
-        self.path, self.kind, self.report = path, kind, report
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._open()
-        except OSError as error:
-            raise self._unwritable(error.strerror or str(error)) from None
-        except sqlite3.OperationalError as error:
-            raise self._unwritable(str(error)) from None
-        except sqlite3.DatabaseError:
-            self._discard()
-
-    def _open(self) -> None:
-        # Autocommit: a vector costs a second, so that each may as well be safe at once.
-        self._file = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
-        self._file.execute(
-            "CREATE TABLE IF NOT EXISTS vectors "
-            "(kind TEXT, id TEXT, crc32 INTEGER, data BLOB, PRIMARY KEY (kind, id)) WITHOUT ROWID"
-        )
-
-    def _discard(self) -> None:
-        self.report(f"{self.path}: damaged, so it is removed and its vectors are computed again")
-        self.close()
-        try:
-            self.path.unlink(missing_ok=True)
-            self._open()
-        except (OSError, sqlite3.DatabaseError) as error:
-            raise self._unwritable(str(error)) from None
-
-    def _unwritable(self, why: str) -> DataError:
-        return DataError(
-            f"{self.path}: the vectors cannot be kept ({why}); what is finished stays; "
-            "free space or name another --cache, and run again to continue"
-        )
-
-    def get(self, id_: str, length: int) -> np.ndarray | None:
-        """The vector of `length` numbers, float32; None if there is none, or none that is whole."""
-        query = "SELECT crc32, data FROM vectors WHERE kind = ? AND id = ?"
-        try:
-            row = self._file.execute(query, (self.kind, id_)).fetchone()
-        except sqlite3.OperationalError as error:
-            raise self._unwritable(str(error)) from None
-        except sqlite3.DatabaseError:
-            self._discard()
-            return None
-        if row is None or len(row[1]) != 4 * length or zlib.crc32(row[1]) != row[0]:
-            return None
-        return np.frombuffer(row[1], "<f4")
-
-    def put(self, id_: str, vector: np.ndarray) -> None:
-        """Keep a vector."""
-        data = np.ascontiguousarray(vector, "<f4").tobytes()
-        row = (self.kind, id_, zlib.crc32(data), data)
-        try:
-            try:
-                self._insert(row)
-            except sqlite3.OperationalError:
-                raise  # the disk, or another process
-            except sqlite3.DatabaseError:
-                self._discard()
-                self._insert(row)
-        except sqlite3.Error as error:
-            raise self._unwritable(str(error)) from None
-
-    def _insert(self, row: tuple[str, str, int, bytes]) -> None:
-        self._file.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", row)
-
-    def close(self) -> None:
-        self._file.close()

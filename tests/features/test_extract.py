@@ -12,7 +12,7 @@ import soundfile
 
 from sentio_tf.audio import decode
 from sentio_tf.errors import DataError, SentioError
-from sentio_tf.features import Item, compute, extract, table
+from sentio_tf.features import Item, compute, extract, store, table
 from sentio_tf.features import extract as extract_function
 
 module = importlib.import_module("sentio_tf.features.extract")
@@ -166,13 +166,13 @@ def test_a_damaged_entry_is_computed_again(songs, counted, tmp_path, vector):
     said = []
     _, matrix, _ = get(songs, tmp_path, report=said.append)
     np.testing.assert_array_equal(matrix, expected)
-    assert said == ["features.sqlite: 1 damaged entries; their features are computed again"]
+    assert said == ["features.sqlite: 1 damaged entries; their vectors are computed again"]
     assert len(counted) == 4
 
 
 def test_a_full_disk_is_one_line_and_what_is_there_stays(songs, counted, tmp_path, monkeypatch):
     get(songs[:1], tmp_path)
-    connect = module._connect
+    connect = store._connect
 
     def small(path):
         connection = connect(path)
@@ -180,11 +180,11 @@ def test_a_full_disk_is_one_line_and_what_is_there_stays(songs, counted, tmp_pat
         connection.execute(f"PRAGMA max_page_count = {pages}")
         return connection
 
-    monkeypatch.setattr(module, "_connect", small)
+    monkeypatch.setattr(store, "_connect", small)
     many = [Item(songs[1], duration_s=0.1 + i / 1000) for i in range(30)]
     with pytest.raises(DataError, match=r"cannot be used \(database or disk is full\); free space"):
         extract(many, cache=tmp_path, workers=1)
-    monkeypatch.setattr(module, "_connect", connect)
+    monkeypatch.setattr(store, "_connect", connect)
     before = len(counted)
     get(songs[:1], tmp_path)
     assert len(counted) == before

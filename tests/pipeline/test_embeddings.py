@@ -13,6 +13,7 @@ from sentio_tf.audio import decode
 from sentio_tf.audio.musicnn_mel import musicnn_mel, patches
 from sentio_tf.contract import N_FRAMES
 from sentio_tf.errors import DataError, ModelError
+from sentio_tf.features import store
 from sentio_tf.models import musicnn, pretrained
 from sentio_tf.pipeline import embeddings
 from sentio_tf.pipeline.embeddings import FILE, columns, embed
@@ -160,12 +161,14 @@ def test_other_weights_have_other_vectors(networks, tracks, tmp_path, monkeypatc
         assert file.execute("SELECT COUNT(*) FROM vectors").fetchone() == (2,)
 
 
-@pytest.mark.parametrize("change", ["data = zeroblob(length(data))", "data = x'00'", "crc32 = crc32 + 1"])
+@pytest.mark.parametrize("change", ["vector = zeroblob(length(vector))", "vector = x'00'", "crc = crc + 1"])
 def test_a_changed_vector_is_computed_again(networks, tracks, tmp_path, change):
     _, first, _ = embed(tracks[:1], "musicnn", tmp_path, report=quiet)
     with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as file:
         file.execute(f"UPDATE vectors SET {change}")
-    _, again, _ = embed(tracks[:1], "musicnn", tmp_path, report=quiet)
+    said = []
+    _, again, _ = embed(tracks[:1], "musicnn", tmp_path, report=said.append)
+    assert said == [f"{FILE}: 1 damaged entries; their vectors are computed again"]
     assert networks == ["musicnn", "musicnn"]
     np.testing.assert_array_equal(again, first)
 
@@ -180,7 +183,8 @@ def test_a_damaged_file_is_made_anew(networks, tracks, tmp_path, start):
     said = []
     _, again, _ = embed(tracks[:2], "musicnn", tmp_path, report=said.append)
     assert len(said) == 1
-    assert "damaged, so it is removed" in said[0]
+    assert "damaged" in said[0]
+    assert "computed again" in said[0]
     np.testing.assert_array_equal(again, first)
     embed(tracks[:2], "musicnn", tmp_path, report=quiet)
     assert networks == ["musicnn", "musicnn"]
@@ -188,39 +192,25 @@ def test_a_damaged_file_is_made_anew(networks, tracks, tmp_path, start):
 
 def test_a_folder_that_cannot_be_written(networks, tracks, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match=r"the vectors cannot be kept \(.*\); what is finished stays"):
+    with pytest.raises(DataError, match=r"the cache cannot be used \(.*\); free space"):
         embed(tracks[:1], "musicnn", tmp_path / "file", report=quiet)
 
 
 def test_a_full_disk_keeps_what_is_finished(networks, tracks, tmp_path, monkeypatch):
-    insert, count = embeddings.Store._insert, []
+    write, count = store.Store.write, []
 
-    def full(self, row):
-        count.append(row)
+    def full(self, key, vector):
+        count.append(key)
         if len(count) == 2:
             raise sqlite3.OperationalError("database or disk is full")
-        insert(self, row)
+        write(self, key, vector)
 
-    monkeypatch.setattr(embeddings.Store, "_insert", full)
-    with pytest.raises(DataError, match=r"cannot be kept \(database or disk is full\)"):
+    monkeypatch.setattr(store.Store, "write", full)
+    with pytest.raises(DataError, match=r"cannot be used \(database or disk is full\)"):
         embed(tracks[:3], "musicnn", tmp_path, report=quiet)
     said = []
     embed(tracks[:3], "musicnn", tmp_path, progress=lambda *step: said.append(step), report=quiet)
     assert said[-1] == ("musicnn", 2, 2), "the first was kept"
-
-
-def test_two_stores_at_once(tmp_path):
-    """Two processes with the same file: what one keeps, the other sees."""
-    a, b = (embeddings.Store(tmp_path / FILE, "kind", quiet) for _ in range(2))
-    other = embeddings.Store(tmp_path / FILE, "other", quiet)
-    with closing(a), closing(b), closing(other):
-        for i in range(20):
-            (a, b)[i % 2].put(str(i), np.full(3, i))
-        for i in range(20):
-            np.testing.assert_array_equal((b, a)[i % 2].get(str(i), 3), np.full(3, i, np.float32))
-        assert a.get("20", 3) is None
-        assert a.get("1", 4) is None, "of another length"
-        assert other.get("1", 3) is None, "of another kind"
 
 
 def test_unknown_network(tmp_path):
