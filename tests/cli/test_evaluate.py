@@ -196,8 +196,8 @@ def test_configurations_of_another_model_are_refused(tmp_path):
     found = sentio("fit", "ridge", "--config", tmp_path / "m.yaml", "--data", "folder:x")
     assert found.exit_code == 1
     assert "expected a configuration of ridge, received one of svr" in found.stderr
-    found = sentio("fit", "rige", "--data", f"folder:{tmp_path}", "--out", tmp_path / "r")
-    assert "ridge, svr, xgboost, received 'rige'" in found.stderr
+    found = sentio("fit", "forest", "--data", f"folder:{tmp_path}", "--out", tmp_path / "r")
+    assert "ridge, svr, xgboost, received 'forest'" in found.stderr
     found = sentio("fit", "ridge", "--data", "folder:x", "--set", "alpha=3")
     assert "goes into settings: settings.alpha" in found.stderr
 
