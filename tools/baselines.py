@@ -83,17 +83,18 @@ class System:
 
 
 def systems(task: Task) -> list[System]:
-    """The recipe's settings on its own features; the searched models on every set.
+    """The recipe's settings on its own features and on those of networks; the searched models on every set.
 
-    Trees on thousands of columns of a network take hours to search, so that they have the recipe's settings there.
+    Trees on thousands of columns of a network take hours to search, so that they have the recipe's settings only.
     """
     found = []
     for model in config.CLASSICAL:
         found.append(System(task, model, task.features[0], "recipe's settings"))
         for features in task.features:
-            if model == "xgboost" and features in NETWORKS:
+            if features in NETWORKS:
                 found.append(System(task, model, features, "recipe's settings"))
-                continue
+                if model == "xgboost":
+                    continue
             seeds = SEEDS if model == "xgboost" and features == task.features[0] else SEEDS[:1]
             found += [System(task, model, features, "searched", seed) for seed in seeds]
     return found
