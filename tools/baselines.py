@@ -198,12 +198,23 @@ def summarize(task: Task, out: Path) -> None:
         "packages": first.environment["packages"],
         "seconds": round(sum(r.environment["seconds"] for r in opened.values())),
         "rows": rows,
+        "not_run": not_run(task, [s.label for s in opened]),
         "reference": [REFERENCE[0], Path(task.features[0]).stem, REFERENCE[2]],
         "comparisons": comparisons,
     }
     file = RESULTS / f"baselines-{task.name}.json"
     file.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{file.relative_to(HERE)}: {len(rows)} rows", flush=True)
+
+
+def not_run(task: Task, labels: Sequence[tuple[str, str, str]]) -> list[list[str]]:
+    """Systems of the task without a finished run, which the table shows as empty rows."""
+    wanted = dict.fromkeys(s.label for s in systems(task))
+    return [
+        [model, Path(features).stem, setting]
+        for model, features, setting in wanted
+        if (model, features, setting) not in labels
+    ]
 
 
 def named(system: System) -> str:

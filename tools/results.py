@@ -185,6 +185,9 @@ def baselines(result: dict) -> list[str]:
     for row in result["rows"]:
         cells = [seeded(row, axis, metric) for axis, metric in shown]
         rows.append([system(row), *cells])
+    for missing in result["not_run"]:
+        name = system(dict(zip(("model", "features", "setting"), missing, strict=True)))
+        rows.append([name, "not run", *[""] * (len(shown) - 1)])
     first = result["rows"][0]
     if rated:
         flat = [first[axis]["constant"]["rmse"] if m == "rmse" else None for axis, m in shown]

@@ -133,10 +133,10 @@ CLASSICAL = [
     )
 ]  # fmt: skip
 ABOUT = {
-    "command": "sentio-tf fit mobilevit --data deam:/work/private/deam --out '/home/some one/runs/x' --set epochs=3",
+    "command": "sentio-tf fit mobilevit --data deam:/srv/private/deam --out '/home/some one/runs/x' --set epochs=3",
     "commit": "0123456789ab", "version": "0.3", "seconds": 5916.2,
     "environment": {"numpy": "2.0", "python": "3.11"},
-    "data": {"corpora": ["deam:/work/private/deam"], "labels_and_audio": "a" * 64, "split": "b" * 64},
+    "data": {"corpora": ["deam:/srv/private/deam"], "labels_and_audio": "a" * 64, "split": "b" * 64},
     "config": {"seed": None, "architecture": {"size": "xxs"}, "ema": 0.99, "bad": float("nan"), "on": True, "tags": []},
 }  # fmt: skip
 
@@ -194,7 +194,7 @@ def check(html: str) -> Page:
         assert set(page.values(name)) <= set(ids)
     assert not page.values("src")
     assert not re.search(r"https?:|url\(|@import|srcset", html)
-    assert not re.search(r"/work/|/home/|Users\\", html)
+    assert not re.search(r"/srv/|/home/|Users\\", html)
     shown = page.words + " ".join(
         value for tag, attributes in page.elements for name, value in attributes.items()
         if value and (tag in ("path", "circle", "line", "rect", "polyline") or name in ("data-v", "style", "x", "y"))
@@ -588,7 +588,7 @@ def test_signed(value, text):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("fit --data deam:/work/shared/deam --out /tmp/x/", "fit --data deam:ROOT/deam --out ROOT/x"),
+        ("fit --data deam:/srv/shared/deam --out /tmp/x/", "fit --data deam:ROOT/deam --out ROOT/x"),
         ("'/home/my user/x' \"/a b/c d\"", "'ROOT/x' \"ROOT/c d\""),
         ("--out=~/runs/z C:\\Users\\me\\y", "--out=ROOT/z ROOT/y"),
         ("deam:/data file:///home/a/b ['/a/b', '/c']", "deam:ROOT/data ROOT/b ['ROOT/b', 'ROOT/c']"),
