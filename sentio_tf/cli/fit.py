@@ -19,7 +19,7 @@ from .common import need, progress_bar
 @click.option("--split", type=click.Path(dir_okay=False), help="Folds from a file of: sentio-tf data split.")
 @click.option("--allow-divided", is_flag=True, help="Take a --split that divides groups, as published ones may.")
 @click.option(
-    "--purge-divided", is_flag=True, help="Take it, and leave what shares a group with the test out of training."
+    "--purge-divided", is_flag=True, help="Take it without the training songs of groups that the test part has."
 )
 @click.option(
     "--features", metavar="SET|FILE", help="Of ridge, svr, xgboost: recipe, extended, bands, musicnn, vit, a table."
