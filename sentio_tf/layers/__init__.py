@@ -1,5 +1,16 @@
 """Keras layers; importing the package registers all of them for loading saved models."""
 
-from . import domain, image, logmel, normalize, specaugment, transformer
+from . import chunks, domain, image, logmel, musicnn_mel, normalize, positions, specaugment, transformer, waveform
 
-__all__ = ["domain", "image", "logmel", "normalize", "specaugment", "transformer"]
+__all__ = [
+    "chunks",
+    "domain",
+    "image",
+    "logmel",
+    "musicnn_mel",
+    "normalize",
+    "positions",
+    "specaugment",
+    "transformer",
+    "waveform",
+]

@@ -1,5 +1,23 @@
-"""Keras models: log-mel `(batch, 128, frames, 1)` -> `(batch, 2)` = [valence, arousal]."""
+"""Keras models: log-mel `(batch, 128, frames, 1)`, or a waveform, -> `(batch, 2)` = [valence, arousal]."""
 
-from . import mobilevit
+from collections.abc import Callable
+from typing import Any
 
-MODELS = {"mobilevit": mobilevit.build}
+from . import ast, cnn_transformer, crnn, mobilevit, musicnn, sample_cnn, short_chunk_cnn, vit
+
+MODELS: dict[str, Callable[..., Any]] = {
+    "vit": vit.build,
+    "ast": ast.build,
+    "crnn": crnn.build,
+    "short_chunk_cnn": short_chunk_cnn.build,
+    "cnn_transformer": cnn_transformer.build,
+    "musicnn": musicnn.build,
+    "sample_cnn": sample_cnn.build,
+    "mobilevit": mobilevit.build,
+}
+# Models that take sound, `(batch, samples)`, at their rate [Hz]; the others take the log-mel.
+WAVEFORM = {"musicnn": 16_000, "sample_cnn": 22_050}
+# Where pretrained weights come from: name -> arguments of `build`.
+SOURCES = {"vit": vit.source, "musicnn": musicnn.source}
+# The pretrained layers from input to output, in the units that unfreeze one by one; the head is in none.
+STAGES = {"vit": vit.stages, "musicnn": musicnn.stages}

@@ -7,6 +7,7 @@ blocks: the middle ones tell most about sound.  The network is keras-hub's `ViTB
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 import keras
@@ -26,6 +27,28 @@ LAYERS, HEADS, WIDTH, MLP_WIDTH = 12, 6, 384, 1536
 MEAN = np.array([0.485, 0.456, 0.406])
 STD = np.array([0.229, 0.224, 0.225])
 EMBEDDING, ENCODER = "vit_patching_and_embedding", "vit_encoder"  # layers of ViTBackbone
+CONFIG: dict[str, Any] = {  # its arguments
+    "image_shape": (IMAGE, IMAGE, 3),
+    "patch_size": (PATCH, PATCH),
+    "num_layers": LAYERS,
+    "num_heads": HEADS,
+    "hidden_dim": WIDTH,
+    "mlp_dim": MLP_WIDTH,
+    "layer_norm_epsilon": 1e-6,
+}
+
+
+def hub() -> ModuleType:
+    """The package `keras_hub`.  Raises: ConfigError where it is not installed."""
+    try:
+        import keras_hub.layers
+        import keras_hub.models
+    except ImportError:
+        raise ConfigError(
+            "expected keras-hub for this network, received an environment without it; "
+            "pip install 'sentio-tf[train,pretrained]'"
+        ) from None
+    return keras_hub
 
 
 def backbone(weights: Mapping[str, np.ndarray], *, num_layers: int = LAYERS) -> keras.Model:
@@ -41,22 +64,7 @@ def backbone(weights: Mapping[str, np.ndarray], *, num_layers: int = LAYERS) -> 
     """
     if not 1 <= num_layers <= LAYERS:
         raise ValueError(f"expected 1 to {LAYERS} blocks. Received: {num_layers}")
-    try:
-        from keras_hub.models import ViTBackbone
-    except ImportError:
-        raise ConfigError(
-            "expected keras-hub for this network, received an environment without it; "
-            "pip install 'sentio-tf[train,pretrained]'"
-        ) from None
-    model = ViTBackbone(
-        image_shape=(IMAGE, IMAGE, 3),
-        patch_size=PATCH,
-        num_layers=num_layers,
-        num_heads=HEADS,
-        hidden_dim=WIDTH,
-        mlp_dim=MLP_WIDTH,
-        layer_norm_epsilon=1e-6,
-    )
+    model = hub().models.ViTBackbone(**{**CONFIG, "num_layers": num_layers})
     assign(((v.path.removeprefix(f"{model.name}/"), v) for v in model.weights), weights)
     return model
 
@@ -154,10 +162,14 @@ def _convert_block(i: int, get: Callable[[str], np.ndarray], matrix: Callable[[s
     return found
 
 
-def resize_positions(grid: np.ndarray, side: int) -> np.ndarray:
-    """Bicubic resize of `(n, n, width)` to `(side, side, width)` as PyTorch does it (a = -.75, no antialiasing)."""
-    weights = _bicubic(len(grid), side)
-    return np.einsum("ai,bj,ijc->abc", weights, weights, grid, optimize=True)
+def resize_positions(grid: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
+    """Bicubic resize of `(rows, columns, width)` to `size` (a number: as many rows as columns).
+
+    As PyTorch does it: a = -.75, no antialiasing.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    rows, columns = _bicubic(grid.shape[0], height), _bicubic(grid.shape[1], width)
+    return np.einsum("ai,bj,ijc->abc", rows, columns, grid, optimize=True)
 
 
 def _bicubic(old: int, new: int, a: float = -0.75) -> np.ndarray:

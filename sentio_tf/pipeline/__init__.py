@@ -1,7 +1,8 @@
-"""Tracks to `tf.data`: caches, crops, augmentation.
+"""Tracks to `tf.data`, or to numpy batches without TensorFlow: caches, crops, augmentation.
 
 spec = pipeline.Spec(holds="waveform")
 data = pipeline.dataset(tracks, spec, augment=Augment(noise_snr_db=(10, 40)), batch=32)
+data = pipeline.batches(tracks, spec, samples=59_049)
 """
 
 from ..audio.augment import Augment
@@ -11,12 +12,15 @@ from .data import (
     crop,
     dataset,
     draws,
+    places_of,
     predict_tracks,
     render_tracks,
     target,
     track_frames,
     window_starts,
+    windows,
 )
+from .loader import batches
 
 __all__ = [
     "Augment",
@@ -24,14 +28,17 @@ __all__ = [
     "Progress",
     "Spec",
     "band_statistics",
+    "batches",
     "crop",
     "dataset",
     "draws",
     "entry_id",
     "open_cache",
+    "places_of",
     "predict_tracks",
     "render_tracks",
     "target",
     "track_frames",
     "window_starts",
+    "windows",
 ]

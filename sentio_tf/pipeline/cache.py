@@ -44,7 +44,8 @@ class Spec:
     """What a cache holds and where.
 
     Args:
-        root: folder of all caches; this one is `root/log-mel` or `root/waveform`.
+        root: folder of all caches; this one is `root/log-mel` or `root/waveform`, and has a name of its own
+            beside them for another front end or rate (`folder`).
         holds: "log-mel" (dB, without the floor that belongs to a window), "waveform" (mono, 16 bit; for
             augmentation of the sound itself) or "nothing" (every example is decoded from its file).
         bits: 16 (steps of 1/128 dB) or 8 (256 steps over at most 120 dB of a track); see docs/cache.md.
@@ -70,14 +71,26 @@ class Spec:
 
     @property
     def folder(self) -> Path:
+        """`root/log-mel`, or `root/log-mel-<8 hex>` of another front end; `root/waveform`, or `root/waveform-16000`."""
+        if self.holds == "log-mel" and (front_end := _parameters(self.mel)) != _parameters(MEL):
+            text = json.dumps(front_end, sort_keys=True)
+            return self.root / f"log-mel-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        if self.holds == "waveform" and self.mel.sample_rate != MEL.sample_rate:
+            return self.root / f"waveform-{self.mel.sample_rate}"
         return self.root / self.holds
 
     def parameters(self) -> dict[str, Any]:
         """What two caches must agree in, for spec.json."""
         values: dict[str, Any] = {"version": VERSION, "holds": self.holds, "bits": self.bits}
         if self.holds == "log-mel":
-            return values | {name: value for name, value in dataclasses.asdict(self.mel).items() if name != "top_db"}
+            return values | _parameters(self.mel)
         return values | {"sample_rate": self.mel.sample_rate}
+
+
+def _parameters(spec: MelSpec) -> dict[str, Any]:
+    """A front end without its floor, which belongs to a window; a frequency is one number, written 8000 or 8000.0."""
+    kinds = {field.name: float if field.type == "float" else int for field in dataclasses.fields(spec)}
+    return {name: kinds[name](value) for name, value in dataclasses.asdict(spec).items() if name != "top_db"}
 
 
 def entry_id(track: Track) -> str:
@@ -197,8 +210,8 @@ class Cache:
             raise DataError(f"{self._discard(shard.path, str(error))}; run again to rebuild it") from None
         except OSError as error:
             raise DataError(f"{shard.path}: the shard cannot be read ({error.strerror})") from None
+        self._mapped.pop(shard.path, None)  # to the end; another thread may have taken it out
         self._mapped[shard.path] = shard
-        self._mapped.move_to_end(shard.path)
         while len(self._mapped) > MAPPED:
             self._mapped.popitem(last=False)[1].release()
         return codes

@@ -69,7 +69,9 @@ def check_window(x: np.ndarray) -> list[str]:
 
 
 def check_labels(track: Track) -> list[str]:
-    """What is wrong with a track's labels: NaN, or outside [-1, 1]."""
+    """What is wrong with a track's labels, if it has any: NaN, or outside [-1, 1]."""
+    if not track.has_emotion:
+        return []
     values = (
         {"valence": track.valence, "arousal": track.arousal}
         if track.rated

@@ -105,7 +105,7 @@ def network(which: str, root: Path, *, report: Callable[[str], None] | None = No
         outputs = [encoder.output[f"block_{b}_{part}"] for b in BLOCKS for part in ("class", "patches")]
         return keras.Model(encoder.input, layers.Concatenate(name="vector")(outputs))
     patch = keras.Input(musicnn.INPUT, name="patch")
-    pooled = [musicnn.build(weights, name)(patch)["pooled"] for name in musicnn.NETWORKS]
+    pooled = [musicnn.tagger(weights, name)(patch)["pooled"] for name in musicnn.NETWORKS]
     return keras.Model(patch, layers.Concatenate(name="vector")(pooled))
 
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from ..corpora.track import Track
+from ..errors import SentioError
 from ..evaluation import metrics
 from ..pipeline import Cache, predict_tracks, target
+from ..terminal import printable
+from .optimizer import phased
+from .run import write_bytes, write_csv
 
 # A sign stands at half the scale where a score needs a number.
 SIGN_VALUE = 0.5
+BEFORE = -1  # the epoch before the first
+STOPPED = 10**9  # more epochs than any training has: it had ended
 
 
 def score(tracks: Sequence[Track], estimated: np.ndarray) -> dict[str, float]:
@@ -35,47 +43,177 @@ def score(tracks: Sequence[Track], estimated: np.ndarray) -> dict[str, float]:
 
 
 class TrackValidation(keras.callbacks.Callback):
-    """After each epoch: predict whole validation tracks, log `val_ccc`, keep the best weights.
+    """After each epoch: predict whole validation tracks, log `val_ccc`, keep the best weights, stop without progress.
 
-    Weights are judged as they would ship: averaged (EMA) where the optimizer averages, on windows of
-    30 s.  Put it before `EarlyStopping` and `CSVLogger`, which read what it logs.
+    Weights are judged as they would ship: averaged (EMA) where the optimizer averages, on windows of 30 s.  A loss or
+    an answer that is not finite stops the training; the best weights before it stay.  Put it before `CSVLogger` and
+    `TensorBoard`, which read what it logs.
 
     Args:
         model: twin of the trained model for windows of 30 s.
-        tracks, cache: validation tracks and the mel cache.
+        tracks, cache: validation tracks and the cache of what the model takes.
         path: file for the best weights, `.weights.h5`.
+        patience: epochs without a better `val_ccc` after which training stops; None: never.
+        judge: answers of the twin for the tracks, `(tracks, 2)`; None: `pipeline.predict_tracks`.
+        from_start: judge the weights before the first epoch as well.
     """
 
-    def __init__(self, model: keras.Model, tracks: Sequence[Track], cache: Cache, path: Path):
+    def __init__(
+        self,
+        model: keras.Model,
+        tracks: Sequence[Track],
+        cache: Cache,
+        path: Path,
+        *,
+        patience: int | None = None,
+        judge: Callable[[keras.Model], np.ndarray] | None = None,
+        from_start: bool = False,
+    ):
         super().__init__()
         self.twin, self.tracks, self.cache, self.path = model, list(tracks), cache, path
+        self.patience, self.from_start = patience, from_start
+        self.judge = judge or (lambda twin: predict_tracks(twin, self.tracks, self.cache))
         self.best = -np.inf
-        self.best_epoch = -1
+        self.best_epoch = BEFORE  # from 0; BEFORE for the weights that training started from
+        self.waited = 0
+        self.bad_step: int | None = None
+
+    @property
+    def found(self) -> bool:
+        """Whether any weights were kept."""
+        return bool(np.isfinite(self.best))
+
+    def on_train_begin(self, logs=None):
+        if self.from_start and not self.found:
+            self._judge(BEFORE, {})
+
+    def on_train_batch_end(self, batch, logs=None):
+        # The running mean of the epoch: it is not finite from the first bad step on.
+        if self.bad_step is None and not np.isfinite(float(np.asarray((logs or {}).get("loss", 0.0)))):
+            self.bad_step = batch + 1
+            self.model.stop_training = True
 
     def on_epoch_end(self, epoch, logs=None):
+        logs = {} if logs is None else logs
+        if self.bad_step is not None:
+            logs["val_ccc"] = float("nan")
+            return
+        self._judge(epoch, logs)
+        self.waited = 0 if self.best_epoch == epoch else self.waited + 1
+        if self.patience is not None and self.waited >= self.patience:
+            self.model.stop_training = True
+
+    def _judge(self, epoch, logs) -> None:
         optimizer = self.model.optimizer
         self.twin.set_weights(self.model.get_weights())
-        if optimizer.use_ema:
-            averages = {v.path: a for v, a in zip(self.model.trainable_variables, _averages(optimizer), strict=True)}
+        if optimizer.use_ema and optimizer.built and int(optimizer.iterations):
+            averages = _averages(optimizer, self.model)
             for variable, twin in zip(self.model.variables, self.twin.variables, strict=True):
                 if variable.path in averages:
                     twin.assign(averages[variable.path])
-        estimated = predict_tracks(self.twin, self.tracks, self.cache)
+        estimated = self.judge(self.twin)
         if not np.isfinite(estimated).all():  # diverged: stop, and keep what was best before
             self.model.stop_training = True
-            if logs is not None:
-                logs["val_ccc"] = float("nan")
+            logs["val_ccc"] = float("nan")
             return
         values = score(self.tracks, estimated)
-        if logs is not None:
-            logs.update(values)
+        logs.update(values)
         if values["val_ccc"] > self.best:
             self.best, self.best_epoch = values["val_ccc"], epoch
             self.twin.save_weights(self.path)
 
+    def get_state(self) -> dict[str, float]:
+        """What `set_state` needs to go on as if nothing had been interrupted."""
+        return {"best": float(self.best), "best_epoch": self.best_epoch, "waited": self.waited}
 
-def _averages(optimizer):
-    return optimizer._model_variables_moving_average
+    def set_state(self, state: dict[str, float]) -> None:
+        self.best, self.best_epoch, self.waited = state["best"], int(state["best_epoch"]), int(state["waited"])
+
+
+def _averages(optimizer, model: keras.Model) -> dict:
+    if own := phased(optimizer):
+        return own.averages()
+    pairs = zip(model.trainable_variables, optimizer._model_variables_moving_average, strict=True)
+    return {v.path: a for v, a in pairs}
+
+
+class History(keras.callbacks.Callback):
+    """`history.csv`: a row an epoch, written whole each time, so that a kill leaves no half line."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.rows.append({"epoch": epoch, **{name: float(np.asarray(v)) for name, v in (logs or {}).items()}})
+        write_csv(self.path, list(dict.fromkeys(name for row in self.rows for name in row)), self.rows)
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """After each epoch: all that the next one depends on, in one file that is whole or absent.
+
+    Weights, the states of the random generators, the optimizer, the judge and the history; with a data stream that can
+    be entered at any step, an interrupted training continues to the same result.  Put it last.
+
+    Args:
+        path: `.npz` file.
+        judge, history: callbacks whose state belongs to it.
+        purpose: text that the file must have been written for.
+    """
+
+    def __init__(self, path: Path, judge: TrackValidation, history: History, purpose: str):
+        super().__init__()
+        self.path, self.judge, self.history, self.purpose = path, judge, history, purpose
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not np.isfinite((logs or {}).get("val_ccc", np.nan)):
+            return  # what diverged is no place to continue from
+        about = {
+            "purpose": self.purpose,
+            "epochs": epoch + 1,
+            "judge": self.judge.get_state(),
+            "history": self.history.rows,
+            "stopped": bool(self.model.stop_training),
+        }
+        arrays = {f"v{i}": np.asarray(v.numpy()) for i, v in enumerate(_state(self.model))}
+        content = io.BytesIO()
+        np.savez(content, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
+        write_bytes(self.path, content.getvalue())
+
+    def restore(self, model: keras.Model) -> int:
+        """Lay the file's state into `model`, its built optimizer and the callbacks; epochs that are done.
+
+        0 without a file.  Raises: SentioError for a file that does not read or is of another training.
+        """
+        if not self.path.exists():
+            return 0
+        try:
+            with np.load(self.path, allow_pickle=False) as file:  # every array is compared with its checksum
+                about = json.loads(str(file["about"]))
+                arrays = [file[f"v{i}"] for i in range(len(file.files) - 1)]
+            if about["purpose"] != self.purpose:
+                raise ValueError("of another training")
+            variables = _state(model)
+            if [a.shape for a in arrays] != [tuple(v.shape) for v in variables]:
+                raise ValueError("of another model")
+            if np.isfinite(about["judge"]["best"]) and not self.judge.path.exists():
+                raise ValueError(f"without {self.judge.path.name}")
+        except Exception as error:  # numpy and zipfile raise a dozen kinds
+            raise SentioError(
+                f"{self.path}: expected the state of this training, received a file that does not read or is another's "
+                f"({printable(str(error))}); remove it to start this part anew"
+            ) from None
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+        self.judge.set_state(about["judge"])
+        self.history.rows = about["history"]
+        return STOPPED if about["stopped"] else int(about["epochs"])
+
+
+def _state(model: keras.Model) -> list[keras.Variable]:
+    """Everything that a step changes: weights, seeds of random layers, and the optimizer's variables."""
+    return [*model.variables, *model.optimizer.variables]
 
 
 class Progress(keras.callbacks.Callback):

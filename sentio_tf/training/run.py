@@ -43,6 +43,7 @@ def read_tracks(
     labels: str = "",
     skip_missing: bool = False,
     audio: bool = True,
+    unlabelled: bool = False,
     report: Callable[[str], None] = print,
 ) -> list[Track]:
     """Tracks with an emotion of all `sources` (`CORPUS:ROOT`), each in one corpus only.
@@ -50,6 +51,7 @@ def read_tracks(
     Args:
         labels: version of the labels, see `corpora.read`.
         audio: whether every track needs its file; a table of features does without.
+        unlabelled: keep music with neither ratings nor signs; sounds of a category never are music.
 
     Raises: DataError, ConfigError.
     """
@@ -65,10 +67,11 @@ def read_tracks(
         )
     if not sources:
         raise ConfigError("expected one corpus or more, received none; add --data CORPUS:ROOT")
-    if mute := [t for t in tracks if not t.has_emotion]:
+    mute = [t for t in tracks if not t.has_emotion and (t.category or not unlabelled)]
+    if mute:
         report(f"left out: {len(mute)} tracks with neither ratings nor signs, first {mute[0].key}")
-        tracks = [t for t in tracks if t.has_emotion]
-    if not tracks:
+        tracks = [t for t in tracks if t.has_emotion or (unlabelled and not t.category)]
+    if not any(t.has_emotion for t in tracks):
         raise DataError("expected tracks with ratings or quadrants, received none; these corpora are not for emotion")
     return tracks
 
@@ -85,7 +88,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Plan:
-    """All models of a run; the last part, `final`, is trained on everything and judged by none.
+    """All models of a run; the last part, `final`, if there is one, is trained on everything and judged by none.
 
     `protocol` in words; `hash` of the assignment of tracks, `exact` also of what was left out; `divided` is
     the number of groups that the given split has on both sides, `purged` that of training tracks left out
@@ -110,6 +113,7 @@ def plan(
     split: Path | None = None,
     allow_divided: bool = False,
     purge_divided: bool = False,
+    final: bool = True,
 ) -> Plan:
     """Which tracks each model learns from and is judged by.
 
@@ -119,12 +123,15 @@ def plan(
     Args:
         allow_divided: take a split that divides groups, as published ones may.
         purge_divided: leave out of training what shares a group with the test part.
+        final: whether there is a model of everything; without it the parts are those that are judged.
 
     Raises: DataError if there are fewer groups than folds, the split is of other tracks, divides groups
         without leave, or has not as many folds as `folds` says.
     """
     everything = list(range(len(tracks)))
-    final = Part(FINAL, everything, [])
+    last = [Part(FINAL, everything, [])] if final else []
+    if not last and split is None and not folds:
+        raise ConfigError("final: expected folds or a --split without a final model, received neither; set folds")
     if split is None:
         groups = set(components(tracks))
         if len(groups) < max(folds, 2):
@@ -135,7 +142,7 @@ def plan(
         of = group_folds(tracks, folds, seed=seed, grid=grid) if folds else np.zeros(len(tracks), int)
         parts = [_fold(of, k) for k in range(folds)]
         protocol = "out-of-fold, grouped" if folds else "validation part, grouped"
-        return Plan([*parts, final], protocol, split_hash(tracks, of), _exact(tracks, parts), folds)
+        return Plan([*parts, *last], protocol, split_hash(tracks, of), _exact(tracks, parts), folds)
 
     file = load_split(split).for_tracks(tracks)
     if file.repeats > 1:
@@ -171,7 +178,7 @@ def plan(
     if any(not part.train or not part.test for part in parts):
         raise DataError(f"{split}: expected training and test tracks in every part, received one without; make it anew")
     exact = _exact(tracks, parts)
-    return Plan([*parts, final], protocol, split_hash(tracks, of), exact, count, len(leaks), purged)
+    return Plan([*parts, *last], protocol, split_hash(tracks, of), exact, count, len(leaks), purged)
 
 
 def _exact(tracks: Sequence[Track], parts: Sequence[Part]) -> str:

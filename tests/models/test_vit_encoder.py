@@ -167,10 +167,12 @@ def test_positions_are_resized_as_onnx_does(rng):
     model = onnx.helper.make_model(
         onnx.helper.make_graph([node], "g", inputs, outputs), opset_imports=[onnx.helper.make_opsetid("", 14)]
     )
-    grid = rng.standard_normal((37, 37, 2)).astype(np.float32)
-    values = {"x": grid.transpose(2, 0, 1)[None], "sizes": np.array([1, 2, 16, 16])}
-    expected = ReferenceEvaluator(model).run(None, values)[0][0].transpose(1, 2, 0)
-    np.testing.assert_allclose(vit_encoder.resize_positions(grid, 16), expected, atol=1e-5)
+    evaluator = ReferenceEvaluator(model)
+    for old, new in (((37, 37), (16, 16)), ((16, 16), (9, 23))):
+        grid = rng.standard_normal((*old, 2)).astype(np.float32)
+        values = {"x": grid.transpose(2, 0, 1)[None], "sizes": np.array([1, 2, *new])}
+        expected = evaluator.run(None, values)[0][0].transpose(1, 2, 0)
+        np.testing.assert_allclose(vit_encoder.resize_positions(grid, new), expected, atol=1e-5)
 
 
 def test_positions_of_the_same_grid_stay(rng):

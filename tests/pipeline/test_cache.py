@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -129,11 +130,44 @@ def test_one_broken_file_does_not_lose_the_others(tracks, tmp_path):
     ],
 )
 def test_another_caches_parameters_are_refused_by_name(tracks, tmp_path, spec, difference):
+    """Also where another front end's folder was copied over this one's name."""
     Cache(Spec(tmp_path)).build(tracks[:1], workers=1)
+    other = dataclasses.replace(spec, root=tmp_path)
+    if other.folder != tmp_path / "log-mel":
+        shutil.copytree(tmp_path / "log-mel", other.folder)
     with pytest.raises(DataError, match=difference) as caught:
-        Cache(dataclasses.replace(spec, root=tmp_path))
+        Cache(other)
     assert "name another --cache" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_front_ends_and_rates_live_side_by_side(tracks, tmp_path):
+    wide = dataclasses.replace(MEL, fmax=11_025)
+    low = dataclasses.replace(MEL, sample_rate=16_000)
+    specs = [Spec(tmp_path), Spec(tmp_path, mel=wide), Spec(tmp_path, "waveform"), Spec(tmp_path, "waveform", mel=low)]
+    for spec in specs:
+        assert Cache(spec).build(tracks[:1], workers=1) == {}
+    plain, other, sound, slow = sorted(tmp_path.iterdir())
+    assert [plain.name, sound.name, slow.name] == ["log-mel", "waveform", "waveform-16000"]
+    assert re.fullmatch(r"log-mel-[0-9a-f]{8}", other.name)
+    again = [Cache(spec) for spec in specs]
+    assert json.loads((other / "spec.json").read_text())["fmax"] == 11_025
+    expected = log_mel(decode.load(tracks[0].path), spec=unlimited(wide)).T
+    np.testing.assert_allclose(again[1].read(tracks[0])[:], expected, atol=1 / 256 + 1e-4)
+    assert np.abs(again[0].read(tracks[0])[:] - expected).max() > 1, "another front end"
+    y = decode.load(tracks[0].path, sample_rate=16_000)
+    np.testing.assert_allclose(again[3].read(tracks[0])[:][:, 0], y, atol=1 / 32767)
+
+
+def test_the_folder_is_a_function_of_the_parameters(tmp_path):
+    def name(holds="log-mel", **fields):
+        return Spec(tmp_path, holds, mel=dataclasses.replace(MEL, **fields)).folder.name
+
+    assert name(fmax=11_025) == name(fmax=11_025.0) == name(fmax=11_025, top_db=60)
+    assert len({name(), name(fmax=11_025), name(fmax=10_000), name(n_mels=96), name(hop_length=256)}) == 5
+    assert name("waveform", fmax=11_025) == "waveform", "bands are no parameter of the sound"
+    assert name("nothing", sample_rate=16_000) == "nothing"
+    assert Spec(tmp_path, bits=8).folder.name == "log-mel"
 
 
 def test_the_floor_is_no_parameter_of_the_cache(tracks, tmp_path):

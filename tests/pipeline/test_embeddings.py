@@ -236,7 +236,7 @@ def test_columns_are_named_in_the_order_of_the_network(tmp_path, monkeypatch, rn
     names = columns("musicnn")
     assert len(set(names)) == len(names) == 2 * len(found)
     for network in musicnn.NETWORKS:
-        pooled = musicnn.build(weights, network).predict_on_batch(x)["pooled"][0]
+        pooled = musicnn.tagger(weights, network).predict_on_batch(x)["pooled"][0]
         for column, value in ((f"{network}_max_001", pooled[0]), (f"{network}_mean_753", pooled[-1])):
             assert found[names.index(f"{column}_mean")] == pytest.approx(value, abs=1e-5)
             assert names.index(f"{column}_sd") == names.index(f"{column}_mean") + len(found)

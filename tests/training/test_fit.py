@@ -125,7 +125,7 @@ def test_wrong_architecture_is_one_line(run, tmp_path, wrong):
 
 
 def test_unknown_model_and_no_data(tmp_path):
-    with pytest.raises(ConfigError, match="expected one of mobilevit"):
+    with pytest.raises(ConfigError, match=r"expected one of vit, .*mobilevit"):
         training.fit(config.load(None, ["model=rnn"]), [], tmp_path)
     with pytest.raises(ConfigError, match="received none"):
         training.fit(config.load(None), [], tmp_path)

@@ -1,0 +1,224 @@
+"""Stages that never train are computed once per window: what is left trains in a fraction of the time.
+
+A network with a pretrained backbone of which the first stages rest throughout is cut behind them.  The front part
+answers every window of the training and validation tracks once; the rest trains on these answers.  Windows lie where
+the prediction cuts them, so crops at random places and augmentation of the sound are given up for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from .. import pipeline
+from ..contract import HOP_S
+from ..corpora.track import Track
+from ..errors import ConfigError
+from ..pipeline.data import Order, from_python
+from ..pipeline.loader import grouped
+from .memory import available_bytes
+from .run import write_bytes
+
+PROBE = 4  # random examples that show whether the front part draws anything in training
+SHARE = 0.5  # of the free memory that answers may take
+
+Stages = Callable[[keras.Model], Sequence[Sequence[keras.layers.Layer]]]
+
+
+@dataclass(frozen=True)
+class Divided:
+    """A network and its twin, both for windows of one length, cut behind the same stage.
+
+    `front` answers windows, `trained` learns from these answers, `twin` is judged; `short` is the whole twin.
+    """
+
+    front: keras.Model
+    trained: keras.Model
+    twin: keras.Model
+    short: keras.Model
+
+
+def divide(model: keras.Model, short: keras.Model, stages: Stages, count: int) -> Divided | None:
+    """Both cut behind their first `count` stages, which rest from now on; None where they cannot be divided.
+
+    They cannot where another path leads around the stages, or where something before their end is random in training.
+    """
+    parts = [_cut(network, stages(network)[:count]) for network in (model, short)] if count else [None]
+    cut = [part for part in parts if part]
+    if len(cut) < 2:
+        return None
+    (_, trained), (front, twin) = cut
+    probe = np.random.default_rng(0).normal(size=(PROBE, *short.input_shape[1:])).astype(np.float32)
+    calm, drawn = (keras.ops.convert_to_numpy(front(probe, training=t)) for t in (False, True))
+    return Divided(front, trained, twin, short) if np.array_equal(calm, drawn) else None
+
+
+def _cut(model: keras.Model, stages: Sequence[Sequence[keras.layers.Layer]]) -> tuple[keras.Model, keras.Model] | None:
+    for layer in (layer for stage in stages for layer in stage):
+        layer.trainable = False
+    between = stages[-1][-1].output
+    try:
+        return keras.Model(model.input, between, name=f"{model.name}_front"), keras.Model(
+            between, model.output, name=model.name
+        )
+    except ValueError:  # a path around
+        return None
+
+
+@dataclass
+class Answers:
+    """Answers of front parts, in memory for one front part at a time, and in files for the next run.
+
+    Args:
+        folder: `folder/<front part>/<part of a sound file>.npy`; None: no files.
+    """
+
+    folder: Path | None = None
+    front: str = ""
+    of: dict[str, np.ndarray] = field(default_factory=dict)  # key of a track -> (windows, ...)
+
+    def compute(
+        self,
+        front: keras.Model,
+        tracks: Sequence[Track],
+        cache: pipeline.Cache,
+        *,
+        seconds: float,
+        report: Callable[[str], None],
+        batch: int = 16,
+    ) -> bool:
+        """Fill in what is missing; False if the answers of these tracks do not fit into half of the free memory."""
+        if (name := identity(front, seconds)) != self.front:
+            self.front, self.of = name, {}
+        missing = [t for t in tracks if t.key not in self.of]
+        size = (
+            4
+            * math.prod(front.output_shape[1:])
+            * sum(len(pipeline.places_of(t, cache, seconds=seconds, hop_s=hop(seconds))) for t in missing)
+        )
+        free = available_bytes()
+        if free is not None and size > SHARE * free:
+            report(f"frozen stages are not kept: {size / 1e9:.1f} GB, too much for this machine")
+            return False
+        for track in missing:
+            if (found := self._read(track)) is not None:
+                self.of[track.key] = found
+        missing = [t for t in missing if t.key not in self.of]
+        if missing:
+            report(f"frozen stages answer {len(missing)} tracks, once")
+        examples = pipeline.windows(missing, cache, seconds=seconds, hop_s=hop(seconds))
+        for index, rows in groupby(_run(front, examples, batch), key=lambda pair: pair[0]):
+            track = missing[index]
+            self.of[track.key] = np.stack([row for _, row in rows])
+            self._write(track)
+        return True
+
+    def _file(self, track: Track) -> Path | None:
+        return self.folder / self.front / f"{pipeline.entry_id(track)}.npy" if self.folder else None
+
+    def _read(self, track: Track) -> np.ndarray | None:
+        path = self._file(track)
+        try:
+            return np.load(path, allow_pickle=False) if path else None
+        except (OSError, ValueError, EOFError):
+            return None  # not there, or cut: computed again
+
+    def _write(self, track: Track) -> None:
+        if path := self._file(track):
+            with suppress(OSError, ConfigError):  # it only saves time
+                path.parent.mkdir(parents=True, exist_ok=True)
+                content = io.BytesIO()
+                np.save(content, self.of[track.key])
+                write_bytes(path, content.getvalue())
+
+    def predict(self, rest: keras.Model, tracks: Sequence[Track], batch: int = 64) -> np.ndarray:
+        """Mean answer over the windows of each track, `(tracks, 2)`."""
+        owner = np.repeat(np.arange(len(tracks)), [len(self.of[t.key]) for t in tracks])
+        rows = np.concatenate([self.of[t.key] for t in tracks])
+        y = np.zeros((len(rows), 2))
+        for start in range(0, len(rows), batch):
+            x = np.zeros((batch, *rows.shape[1:]), np.float32)  # always the same shape: one trace
+            part = rows[start : start + batch]
+            x[: len(part)] = part
+            y[start : start + batch] = np.asarray(rest.predict_on_batch(x))[: len(part)]
+        sums = np.zeros((len(tracks), 2))
+        np.add.at(sums, owner, y)
+        return sums / np.bincount(owner, minlength=len(tracks))[:, None]
+
+    def batches(
+        self,
+        tracks: Sequence[Track],
+        *,
+        batch: int,
+        repeats: Mapping[str, float],
+        seed: int,
+        skip: int = 0,
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Endless batches `(x, targets)` from step `skip` on: per epoch every track at a random one of its windows."""
+        windows = np.array([len(self.of[t.key]) for t in tracks])
+        targets = np.stack([pipeline.target(t) for t in tracks])
+        order = Order(targets, windows, pipeline.draws(tracks, dict(repeats)), length=1, seed=seed)
+        for places, goals in grouped(order, batch, skip=skip * batch):
+            yield np.stack([self.of[tracks[i].key][window] for i, window, _ in places]), goals
+
+    def stream(self, tracks: Sequence[Track], **options):
+        """`batches` for `model.fit` on this backend."""
+        endless = self.batches(tracks, **options)
+        if keras.backend.backend() != "tensorflow":
+            return endless
+        import tensorflow as tf
+
+        shapes = (options["batch"], *next(iter(self.of.values())).shape[1:]), (options["batch"], 3)
+
+        def load(_):
+            x, y = from_python(lambda _: next(endless), [_], [tf.float32, tf.float32])
+            return tf.ensure_shape(x, shapes[0]), tf.ensure_shape(y, shapes[1])
+
+        return tf.data.Dataset.counter().map(load).prefetch(2)
+
+
+def hop(seconds: float) -> float:
+    """Seconds from window to window: the prediction's, or side by side where windows are shorter."""
+    return min(HOP_S, seconds)
+
+
+def identity(front: keras.Model, seconds: float) -> str:
+    """Of graph, weights and windows, 24 hexadecimal digits."""
+    # Seeds tell apart what is the same: nothing in a front part is random.
+    graph = re.sub(r'"seed": \d+', '"seed": null', front.to_json())
+    digest = hashlib.sha256(f"{graph} {seconds}".encode())
+    for array in front.get_weights():
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:24]
+
+
+def _run(
+    front: keras.Model, examples: Iterator[tuple[int, np.ndarray]], batch: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    owners: list[int] = []
+    waiting: list[np.ndarray] = []
+
+    def flush() -> Iterator[tuple[int, np.ndarray]]:
+        x = np.zeros((batch, *waiting[0].shape), np.float32)  # always the same shape: one trace
+        x[: len(waiting)] = np.stack(waiting)
+        yield from zip(owners, np.array(front.predict_on_batch(x)), strict=False)
+        owners.clear()
+        waiting.clear()
+
+    for index, example in examples:
+        owners.append(index)
+        waiting.append(example)
+        if len(waiting) == batch:
+            yield from flush()
+    if waiting:
+        yield from flush()
