@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import math
 import os
 import typing
 from dataclasses import dataclass, field
@@ -161,10 +162,25 @@ def _rises(values: Any) -> bool:
     return isinstance(values[0], bool) or values[0] < values[1]
 
 
+# What a field takes where a range in docs/config.md would not be enough.
+EXPECTED = {
+    "precision": f"one of {', '.join(PRECISIONS)}",
+    "normalization": "dataset or clip",
+    "cache_bits": "16 or 8",
+    "crop_s": "1 to 30 seconds",
+    "unfreeze": "epochs from 1 to `epochs`, each with a number of stages or all",
+    "ema": "0, or a decay below 1",
+}
+
+
 def _check(config: Any, checks: dict[str, bool]) -> None:
     for name, good in checks.items():
         if not good:
-            raise ConfigError(f"{name}: received {getattr(config, name)!r}, which is out of range; see docs/config.md")
+            wanted = f"expected {EXPECTED[name]}, " if name in EXPECTED else ""
+            more = f" with epochs {config.epochs}" if name == "unfreeze" else ""
+            raise ConfigError(
+                f"{name}: {wanted}received {getattr(config, name)!r}{more}, which is out of range; see docs/config.md"
+            )
 
 
 Kind = typing.TypeVar("Kind", FitConfig, ClassicalConfig)
@@ -226,7 +242,8 @@ def _coerce(key: str, value: Any, kind: Any) -> Any:
         return float(value)
     if origin is float and isinstance(value, str):  # YAML takes 1e-4 for a word, people mean the number
         with contextlib.suppress(ValueError):
-            return float(value)
+            if math.isfinite(number := float(value)):
+                return number
     if not isinstance(value, origin) or (origin is int and isinstance(value, bool)):
         raise ConfigError(f"{key}: expected {origin.__name__}, received {value!r}")
     return value

@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-STEPS = 3
 BATCH = 4
-LEARNING_RATE = 3e-4
-BACKBONE = {
+STEPS = 2
+# Adam divides a gradient by its own size: without a large epsilon the rounding of those near 0 becomes whole steps.
+ADAM = {"learning_rate": 3e-3, "epsilon": 1e-3}
+VIT = {
     "image_shape": (32, 32, 3),
     "patch_size": (8, 8),
     "num_layers": 2,
@@ -28,22 +29,40 @@ BACKBONE = {
     "hidden_dim": 16,
     "mlp_dim": 24,
 }
-VIT = {"backbone": BACKBONE, "weights": None}
-# The smallest network and the shortest input of each model.
+# Shortest inputs of miniatures: the kinds of layers are those of the real ones.
 SIZES = {
-    "vit": {**VIT, "frames": 60},
-    "ast": {"size": "tiny", "frames": 48},
-    "crnn": {"size": "small", "frames": 48},
-    "short_chunk_cnn": {"size": "small", "frames": 159},
-    "cnn_transformer": {"size": "small", "frames": 64},
+    "vit": {"backbone": VIT, "weights": None, "frames": 60},
+    "ast": {"frames": 48},
+    "crnn": {"frames": 48},
+    "short_chunk_cnn": {"frames": 320},  # two chunks
+    "cnn_transformer": {"frames": 64},
     "musicnn": {"weights": None, "samples": 47_616},
-    "sample_cnn": {"size": "small", "samples": 59_049},
-    "mobilevit": {"frames": 128, "height": 64, "width": 64},
+    "sample_cnn": {"samples": 59_049},
+    "mobilevit": {"frames": 256, "height": 64, "width": 128},
 }
-PHASES = {1: 0, 2: 1, 3: "all"}  # epoch -> stages that train
-FIT = ["model=crnn", "architecture.size=small", "epochs=1", "batch_size=8", "crop_s=3", "validation=0.25", "ema=0.5"]
-FROZEN = ["model=musicnn", "weights=random", "epochs=2", "batch_size=8", "crop_s=5", "validation=0.25"]
-FROZEN += ["unfreeze={1: 0}", "head_alpha=10.0"]
+PHASES = {1: 0, 2: 1}  # epoch -> stages that train
+COMMON = ["batch_size=8", "validation=0.25", "crop_s=3"]
+FITS = {
+    "run": [*COMMON, "model=sample_cnn", "epochs=1", "ema=0.5", "augment={noise_snr_db: [10, 30]}"],
+    "frozen": [*COMMON, "model=vit", "weights=random", "epochs=2", "unfreeze={1: 0}", "head_alpha=10.0"],
+}
+CORPORA = {"run": ["rated", "signs"], "frozen": ["rated"]}
+
+
+def shrink(patch) -> None:
+    """Replace the tables of sizes by miniatures; `patch(module, name, value)`."""
+    from sentio_tf.models import ast, cnn_transformer, crnn, mobilevit, musicnn, sample_cnn, short_chunk_cnn, vit
+
+    patch(ast, "SIZES", {"small": ast.Size(16, 1, 2)})
+    patch(cnn_transformer, "SIZES", {"published": cnn_transformer.Size(8, 16, 1, 2)})
+    patch(crnn, "SIZES", {"recipe": crnn.Size((4, 8, 8), (8, 4))})
+    patch(mobilevit, "SIZES", {"xxs": mobilevit.Size((8, 8, 8, 8, 8), (8, 8, 8), 2, 0)})
+    patch(mobilevit, "DEPTHS", (1, 1, 1))
+    for name in ("TIMBRAL_FILTERS", "TEMPORAL_FILTERS", "MIDEND_FILTERS"):
+        patch(musicnn, name, 8)
+    patch(sample_cnn, "SIZES", {"published": sample_cnn.Size(8, (8,) * 9, 8)})
+    patch(short_chunk_cnn, "SIZES", {"published": short_chunk_cnn.Size((8,) * 7)})
+    patch(vit, "CONFIG", VIT)
 
 
 def build(name):
@@ -71,7 +90,9 @@ def build(name):
 def batch(model):
     rng = np.random.default_rng(7)
     x = rng.standard_normal((BATCH, *model.input_shape[1:]))
-    x = 0.1 * x if len(x.shape) == 2 else 15 * x - 30
+    # Unlike one another: the variance of a batch of equals is rounding, and normalisation divides by it.
+    each = np.arange(BATCH).reshape(-1, *[1] * (x.ndim - 1))
+    x = 0.03 * (1 + each) * x if x.ndim == 2 else (15 - 3 * each) * x - 30 - 5 * each
     y = np.array([[0.4, -0.2, 1], [-0.6, 0.5, 1], [0.1, 0.7, 1], [1, -1, 0]])
     return x.astype(np.float32), y.astype(np.float32)
 
@@ -80,7 +101,7 @@ def optimizer(**options):
     from sentio_tf.training.optimizer import PhasedAdamW
 
     options = {"weight_decay": 0.05, "global_clipnorm": 1.0, "use_ema": True, "ema_momentum": 0.5} | options
-    return PhasedAdamW(LEARNING_RATE, **options)
+    return PhasedAdamW(**ADAM, **options)
 
 
 def floats(variables):
@@ -88,18 +109,18 @@ def floats(variables):
 
 
 def losses(name) -> list[float]:
-    """Of some steps on one batch."""
+    """Of some steps on one batch, of plain descent: every network compiles, and the optimizer has `phases`."""
+    import keras
+
     from sentio_tf.losses import EmotionLoss
 
     model = build(name)
-    own = optimizer()
-    model.compile(own, EmotionLoss())
-    own.build(model.trainable_variables)
+    model.compile(keras.optimizers.SGD(0.1, global_clipnorm=1.0), EmotionLoss())
     return [float(model.train_on_batch(*batch(model))) for _ in range(STEPS)]
 
 
 def phases(name="vit") -> tuple[dict[str, np.ndarray], list[list[str]]]:
-    """Weights and averages after three epochs of four batches, two an update; the layers that moved in each."""
+    """Weights and averages after two epochs of four batches, two an update; the layers that moved in each."""
     import keras
 
     from sentio_tf.losses import EmotionLoss
@@ -129,7 +150,7 @@ def phases(name="vit") -> tuple[dict[str, np.ndarray], list[list[str]]]:
             yield np.roll(x, k, axis=1), np.roll(y, k % 3, axis=0)
 
     callbacks = [ProgressiveUnfreezing(stages, PHASES), Spy()]
-    model.fit(stream(), epochs=3, steps_per_epoch=4, verbose=0, callbacks=callbacks, shuffle=False)
+    model.fit(stream(), epochs=2, steps_per_epoch=4, verbose=0, callbacks=callbacks, shuffle=False)
     averages = {f"average/{path}": np.array(a.numpy()) for path, a in own.averages().items()}
     return {**floats(model.variables), **averages}, moved
 
@@ -142,13 +163,14 @@ def work(folder: Path) -> None:
     (folder / "losses.json").write_text(json.dumps({name: losses(name) for name in SIZES}))
 
 
-def train(sets, corpora, out: Path, cache: Path) -> None:
+def train(name: str, mini: Path, folder: Path) -> None:
     from sentio_tf import config
     from sentio_tf.training.fit import fit
 
     said: list[str] = []
-    fit(config.load(None, sets), [f"folder:{c}" for c in corpora], out, cache=cache, report=said.append)
-    (out / "said.txt").write_text("\n".join(said))
+    sources = [f"folder:{mini / corpus}" for corpus in CORPORA[name]]
+    fit(config.load(None, FITS[name]), sources, folder / name, cache=folder / "cache", report=said.append)
+    (folder / name / "said.txt").write_text("\n".join(said))
 
 
 @pytest.fixture(scope="module")
@@ -168,8 +190,10 @@ def both(mini, tmp_path_factory):
     with (folder / "log").open("w") as log:
         child = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
     try:
-        work(folder / "tensorflow")
-        child.wait(timeout=300)
+        with pytest.MonkeyPatch.context() as patch:
+            shrink(patch.setattr)
+            work(folder / "tensorflow")
+        child.wait(timeout=600)
     finally:
         child.kill()
         child.wait()
@@ -190,16 +214,15 @@ def test_all_models_are_here():
 @pytest.mark.parametrize("name", SIZES)
 def test_a_step_on_jax_is_a_step_on_tensorflow(both, name):
     ours, theirs = (found[name] for found in read(both, "losses.json"))
-    # From the second on they rest on updates, where Adam divides small gradients by their own size.
     assert ours[0] == pytest.approx(theirs[0], rel=1e-4)
-    assert ours[1:] == pytest.approx(theirs[1:], rel=1e-3)
-    assert abs(ours[1] - ours[0]) > 1e-2 * abs(ours[0]), "the updates change more than the tolerance"
+    assert ours[1] == pytest.approx(theirs[1], rel=1e-3)
+    assert abs(ours[1] - ours[0]) > 5e-3 * abs(ours[0]), "the update changes more than the tolerance"
 
 
 def test_phases_move_what_they_should(both):
     ours, theirs = read(both, "moved.json")
     head = ["head_dense1", "head_dense2", "head_logits", "head_norm"]
-    assert ours == [head, [*head, "vit_block_2", "vit_norm"], [*head, "vit_block_1", "vit_block_2", "vit_embedding", "vit_norm"]]
+    assert ours == [head, [*head, "vit_block_2", "vit_norm"]]
     assert theirs == ours
 
 
@@ -213,29 +236,28 @@ def test_weights_and_averages_are_those_of_tensorflow(both):
         assert np.abs(ours[moved] - ours["head_dense1/kernel"]).max() > 1e-4, "an average is not the last value"
 
 
-@pytest.mark.parametrize(("run", "sets", "names"), [("run", FIT, ["rated", "signs"]), ("frozen", FROZEN, ["rated"])])
-def test_a_fit_on_jax(both, mini, run, sets, names):
+@pytest.mark.parametrize("name", FITS)
+def test_a_fit_on_jax(both, mini, name):
     """Its saved model gives its predictions on TensorFlow, too."""
     from sentio_tf import config, corpora, pipeline
     from sentio_tf.models import WAVEFORM
     from sentio_tf.training import fit as training
 
-    folder = both / "jax" / run
+    folder, cache = both / "jax" / name, both / "jax" / "cache"
     assert json.loads((folder / "environment.json").read_text())["backend"] == "jax"
     assert json.loads((folder / "metrics.json").read_text())["corpora"]["folder-rated"]
-    settings = config.load(None, sets)
-    spec = pipeline.Spec(both / "jax" / "cache")
-    if settings.model in WAVEFORM:
-        spec = training.waveform_spec(settings, both / "jax" / "cache")
-        assert "frozen stages: " in (folder / "said.txt").read_text()
+    assert ("frozen stages: 16 windows of 16 tracks, once" in (folder / "said.txt").read_text()) == (name == "frozen")
+    settings = config.load(None, FITS[name])
+    spec = training.waveform_spec(settings, cache) if settings.model in WAVEFORM else pipeline.Spec(cache)
     with (folder / "predictions.csv").open(newline="") as file:
         rows = {f"{row['corpus']}/{row['track_id']}": row for row in csv.DictReader(file)}
-    tracks = [t for name in names for t in corpora.read(f"folder:{mini / name}") if t.key in rows]
+    tracks = [t for corpus in CORPORA[name] for t in corpora.read(f"folder:{mini / corpus}") if t.key in rows]
     assert len(tracks) == len(rows) > 3
     model = training.load_model(folder / "model.keras")
     estimated = pipeline.predict_tracks(model, tracks, pipeline.open_cache(spec))
     stored = [[float(rows[t.key][f"{axis}_hat"]) for axis in ("valence", "arousal")] for t in tracks]
     assert np.isfinite(stored).all()
+    assert np.ptp(stored) > 1e-3
     np.testing.assert_allclose(estimated, stored, atol=1e-4)
 
 
@@ -248,9 +270,10 @@ def main(folder: Path, mini: Path) -> None:
     from sentio_tf.errors import ConfigError
     from sentio_tf.training.fit import board
 
+    shrink(setattr)
     work(folder)
-    train(FIT, [mini / "rated", mini / "signs"], folder / "run", folder / "cache")
-    train(FROZEN, [mini / "rated"], folder / "frozen", folder / "cache")
+    for name in FITS:
+        train(name, mini, folder)
     try:
         board(folder / "tensorboard")
     except ConfigError as error:

@@ -86,3 +86,50 @@ def test_cache_root(monkeypatch):
 
 def test_dump_is_yaml():
     assert yaml.safe_load(config.dump(config.FitConfig()))["model"] == "mobilevit"
+
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda f: f.stem)
+def test_every_recipe_fits_its_model(file):
+    """Arguments that the model takes, crops that a chunk fits into, a schedule of stages that there are."""
+    import inspect
+
+    from sentio_tf.models import MODELS, SOURCES, STAGES
+    from sentio_tf.training.fit import extent
+
+    model = yaml.safe_load(file.read_text())["model"]
+    if model in config.CLASSICAL:
+        assert config.load(file, kind=config.ClassicalConfig).model == model
+        return
+    found = config.load(file)
+    taken = inspect.signature(MODELS[model]).parameters
+    assert set(found.architecture) <= set(taken)
+    assert not found.weights or model in SOURCES
+    assert not found.unfreeze or model in STAGES
+    size = extent(model, found.crop_s)
+    assert set(size) <= set(taken)
+    if model == "sample_cnn":
+        from sentio_tf.layers.chunks import chunk_starts
+        from sentio_tf.models.sample_cnn import CHUNK
+
+        covered = len(chunk_starts(size["samples"], CHUNK)) * CHUNK / size["samples"]
+        assert covered < 1.1, f"{file.name}: chunks overlap by {covered - 1:.0%}; choose another crop_s"
+
+
+def test_numbers_as_people_write_them():
+    assert config.load(None, ["learning_rate=1e-4"]).learning_rate == 1e-4
+    assert config.load(None, ["unfreeze={1: 0, 5: all}"]).unfreeze == {1: 0, 5: "all"}
+    assert config.load(None, ["unfreeze.1=0", "unfreeze.5=4"]).unfreeze == {1: 0, 5: 4}
+
+
+@pytest.mark.parametrize("wrong", ["unfreeze={0: 1}", "unfreeze={1: some}", "unfreeze={31: 1}", "unfreeze={1: -1}"])
+def test_schedules_that_make_no_sense(wrong):
+    with pytest.raises(ConfigError, match="unfreeze"):
+        config.load(None, [wrong])
+
+
+def test_a_misspelt_key_names_the_nearest():
+    with pytest.raises(ConfigError, match=r"unknown key 'unfreez'; did you mean unfreeze\?"):
+        config.load(None, ["unfreez={1: 0}"])

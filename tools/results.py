@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BASELINES = ("musifeast17", "panda4q", "vgmidi", "emopia", "deam-corrected", "deam-official")
-ORDER = ["mobilevit-xxs", "svr-own", "svr-all", *(f"baselines-{name}" for name in BASELINES)]
 CORPORA = ["musifeast17", "vgmidi", "panda4q", "emopia"]
+ORDER = [
+    "mobilevit-xxs",
+    "svr-own",
+    "svr-all",
+    *(f"baselines-{name}" for name in BASELINES),
+    *(f"networks-{name}" for name in ("musifeast17", "panda4q", "vgmidi", "emopia")),
+]
 NAMES = {
     "musifeast17": "MUSIFEAST-17",
     "vgmidi": "VGMIDI",
@@ -177,10 +184,7 @@ def baselines(result: dict) -> list[str]:
         f"Before: {FLOORS[task]}.",
         "",
     ]
-    shown = [(axis, m) for m in ("ccc", "pearson", "r2", "rmse") for axis in ("valence", "arousal")]
-    names = {"ccc": "CCC", "pearson": "r", "r2": "R²", "rmse": "RMSE", "accuracy": "side", "f1": "F1"}
-    if not rated:
-        shown = [("valence", "accuracy"), ("arousal", "accuracy"), ("quadrant", "accuracy"), ("quadrant", "f1")]
+    shown, heads = columns(rated)
     rows = []
     for row in result["rows"]:
         cells = [seeded(row, axis, metric) for axis, metric in shown]
@@ -204,9 +208,66 @@ def baselines(result: dict) -> list[str]:
             for axis, m in shown
         ]
         rows.append(["the most frequent of the other folds", *("-" if v is None else f"{v:.3f}" for v in flat)])
-    heads = ["quadrant" if (axis, m) == ("quadrant", "accuracy") else f"{axis} {names[m]}" for axis, m in shown]
     out += [*table(["system", *heads], rows), ""]
     return out + verdicts(result)
+
+
+def networks(result: dict, before: dict | None) -> list[str]:
+    """Every network on one corpus, the baselines of the same folds below it."""
+    rated = result["label"] == "rating"
+    out = [f"## Networks on {NAMES[result['corpus']]}", "", f"`{result['command']}`", ""]
+    out += [
+        f"{result['tracks']} songs, {result['groups']} groups; {result['protocol']}; scale {result['scale']}; split "
+        f"`{result['split'][:12]}`, as the baselines'; commit `{result['commit']}`; {result['seconds'] / 60:.0f} "
+        "minutes of one thread in all. Configs: `configs/NAME.yaml`. The epoch is chosen by the validation part, "
+        "nothing by the test. Intervals: 95 % bootstrap over groups; of several seeds the first, with mean and "
+        "standard deviation of all.",
+        "",
+    ]
+    shown, names = columns(rated)
+    rows = []
+    for row in result["rows"]:
+        name = f"{result['names'][row['system']]} (`{row['system']}`, {minutes(row)})"
+        rows.append([name, *(seeded(row, axis, metric) for axis, metric in shown)])
+    for missing in result["not_run"]:
+        rows.append([f"{result['names'][missing]} (`{missing}`)", "not run", *[""] * (len(shown) - 1)])
+    best = (
+        sorted(before["rows"], key=lambda r: -r["valence"]["ccc" if rated else "accuracy"]["value"]) if before else []
+    )
+    for row in best[:3]:
+        rows.append([f"baseline: {system(row)}", *(seeded(row, axis, metric) for axis, metric in shown)])
+    out += [*table(["system", *names], rows), ""]
+    if best:
+        out += ["The three baselines that are best on valence; all of them stand above.", ""]
+    return out + network_verdicts(result)
+
+
+def minutes(row: dict) -> str:
+    """Seconds of training a seed."""
+    seconds = row["seconds"] / len(row["seeds"])
+    return f"{seconds / 60:.0f} min a seed" if seconds >= 90 else f"{seconds:.0f} s a seed"
+
+
+def columns(rated: bool) -> tuple[list[tuple[str, str]], list[str]]:
+    """Axis and metric of each column, and its head."""
+    names = {"ccc": "CCC", "pearson": "r", "r2": "R²", "rmse": "RMSE", "accuracy": "side", "f1": "F1"}
+    shown = [(axis, m) for m in ("ccc", "pearson", "r2", "rmse") for axis in ("valence", "arousal")]
+    if not rated:
+        shown = [("valence", "accuracy"), ("arousal", "accuracy"), ("quadrant", "accuracy"), ("quadrant", "f1")]
+    heads = ["quadrant" if (axis, m) == ("quadrant", "accuracy") else f"{axis} {names[m]}" for axis, m in shown]
+    return shown, heads
+
+
+def network_verdicts(result: dict) -> list[str]:
+    """Differences from the reference network, a row a system."""
+    names = result["names"]
+    metric = "CCC" if result["label"] == "rating" else "the share on the right side"
+    return differences(
+        result["comparisons"],
+        f"Difference in {metric}, and in the share of right quadrants, from {names[result['reference']]} (named before "
+        "the runs), first seeds",
+        lambda name: names[name],
+    )
 
 
 def system(row: dict) -> str:
@@ -225,24 +286,36 @@ def verdicts(result: dict) -> list[str]:
         return []
     reference = dict(zip(("model", "features", "setting"), result["reference"], strict=True))
     metric = "CCC" if result["label"] == "rating" else "the share on the right side"
-    of: dict[str, dict[str, dict]] = {}
-    for c in result["comparisons"]:
-        of.setdefault(c["a"], {})[c["axis"]] = c
-
-    def cell(c: dict) -> str:
-        return f"{c['difference']:+.3f} [{c['low']:+.2f}, {c['high']:+.2f}], p {c['p_holm']:.3f}"
+    origin = f"from {system(reference)} (named before the runs)"
 
     def named(text: str) -> str:
         if text == "mobilevit-xxs":
             return "the shipped student, on its own folds"
         return system(dict(zip(("model", "features", "setting"), text.split(", "), strict=True)))
 
+    return differences(
+        result["comparisons"],
+        f"Difference in {metric}, and in the share of right quadrants, {origin}",
+        named,
+    )
+
+
+def differences(comparisons: list[dict], what: str, named: Callable[[str], str]) -> list[str]:
+    """A paragraph on `what`, and a row a system with its difference on each axis; nothing without comparisons."""
+    if not comparisons:
+        return []
+    of: dict[str, dict[str, dict]] = {}
+    for c in comparisons:
+        of.setdefault(c["a"], {})[c["axis"]] = c
+
+    def cell(c: dict) -> str:
+        return f"{c['difference']:+.3f} [{c['low']:+.2f}, {c['high']:+.2f}], p {c['p_holm']:.3f}"
+
     rows = [
         [named(name), *(cell(found[axis]) for axis in ("valence", "arousal", "quadrant"))] for name, found in of.items()
     ]
     return [
-        f"Difference in {metric}, and in the share of right quadrants, from {system(reference)} (named before the "
-        f"runs): paired bootstrap over groups, p Holm-corrected over the {len(result['comparisons'])} comparisons.",
+        f"{what}: paired bootstrap over groups, p Holm-corrected over the {len(comparisons)} comparisons.",
         "",
         *table(["system", "valence", "arousal", "quadrant"], rows),
         "",
@@ -299,6 +372,9 @@ def page(results: dict[str, dict]) -> str:
     names = [n for n in ORDER if n in results] + [n for n in results if n not in ORDER]
     for name in names:
         kind = results[name].get("kind", "experiment")
+        if kind == "networks":
+            out += networks(results[name], results.get(f"baselines-{results[name]['corpus']}"))
+            continue
         render = {"experiment": experiment, "quantization": quantization, "notes": notes, "baselines": baselines}[kind]
         out += render(results[name])
         if name == "baselines-deam-official":

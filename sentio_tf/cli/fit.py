@@ -62,6 +62,7 @@ def fit(
     continues when the command is given again.
     """
     import json
+    import os
 
     from .. import config as configuration
 
@@ -86,7 +87,9 @@ def fit(
     else:
         if features:
             raise click.UsageError(f"--features is for {', '.join(configuration.CLASSICAL)}")
-        need("train", "tensorflow", "keras", "sklearn", "scipy")
+        # On another backend of Keras nothing of it is used.
+        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+        need("train", *(["tensorflow"] if backend == "tensorflow" else []), "keras", "sklearn", "scipy")
         from ..training.fit import fit as train
 
         source = [f"weights={weights}"] if weights else []

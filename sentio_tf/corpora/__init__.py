@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import DataError
-from . import deam, emomusic, emopia, esc50, folder, jamendo, musifeast17, panda4q, pmemo, vgmidi
+from . import deam, emomusic, emopia, esc50, folder, jamendo, musifeast17, packed, panda4q, pmemo, vgmidi
 from .track import Corpus, Track
 
 CORPORA: dict[str, Corpus] = {
@@ -55,6 +55,8 @@ def read_labels(source: str, *, version: str | None = None) -> list[Track]:
     """
     corpus, root = locate(source)
     check_version(version)
+    if packed.holds(root):
+        return packed.read(root, version=version)
     options = {"version": version} if version and corpus.versions else {}
     return corpus.read(root, **options)
 

@@ -66,6 +66,11 @@ class Unfold(layers.Layer):
         x = ops.reshape(x, (-1, height // 2, 2, width // 2, 2, dim))
         return ops.reshape(ops.transpose(x, (0, 2, 4, 1, 3, 5)), (-1, height * width // 4, dim))
 
+    # Given, because JAX does not infer that a batch of unknown size is a multiple of 4.
+    def compute_output_shape(self, shape):
+        batch, height, width, dim = shape
+        return None if batch is None else 4 * batch, height * width // 4, dim
+
 
 @keras.saving.register_keras_serializable("sentio_tf")
 class Fold(layers.Layer):
@@ -79,6 +84,9 @@ class Fold(layers.Layer):
         dim = x.shape[-1]
         x = ops.reshape(x, (-1, 2, 2, self.height // 2, self.width // 2, dim))
         return ops.reshape(ops.transpose(x, (0, 3, 1, 4, 2, 5)), (-1, self.height, self.width, dim))
+
+    def compute_output_shape(self, shape):
+        return None if shape[0] is None else shape[0] // 4, self.height, self.width, shape[-1]
 
     def get_config(self):
         return {**super().get_config(), "height": self.height, "width": self.width}

@@ -69,7 +69,7 @@ def draw_curves(out: Path, names: Sequence[str]) -> Path:
         figure.legend(handles, labels, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9)
     figure.suptitle(out.name, fontsize=10, color=FAINT, x=0.01, ha="left")
     try:
-        figure.savefig(out / FILE, dpi=120)
+        figure.savefig(out / FILE, dpi=110)
     except OSError as error:
         raise ConfigError(f"{out / FILE}: cannot be written ({error.strerror}); choose another --out") from None
     return out / FILE

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
+import inspect
 import json
+import logging
 import math
 import shutil
 import time
@@ -56,6 +59,9 @@ from .run import (
 )
 from .schedule import ProgressiveUnfreezing, resting
 
+# Each fold, phase and length of window is a graph of its own: TensorFlow warns of that with half a page.
+logging.getLogger("tensorflow").addFilter(lambda record: "retracing" not in record.getMessage())
+
 WINDOW_S = WINDOW_SAMPLES / SAMPLE_RATE
 FILES = ("model.keras", "history.csv")  # of a trained part
 PACKAGES = ("tensorflow", "keras", "numpy", "soxr", "soundfile", "scikit-learn")
@@ -97,6 +103,11 @@ def fit(
     """
     root = cache or configuration.cache_root()
     augment = pipeline.Augment.from_dict(config.augment) if config.augment else None
+    if augment and config.model in WAVEFORM and (augment.freq_masks or augment.time_masks):
+        raise ConfigError(
+            f"augment: {config.model} hears a waveform, which has no bands and frames to mask; received freq_masks or "
+            "time_masks; leave them out"
+        )
     if config.model not in MODELS:
         models = ", ".join([*MODELS, *configuration.CLASSICAL])
         raise ConfigError(f"model: expected one of {models}, received {config.model!r}")
@@ -291,6 +302,11 @@ def train_fold(
 
     # Of an unlabelled track a draw gives two examples.
     drawn = pipeline.draws([*train, *unlabelled, *unlabelled], config.repeats).sum()
+    if drawn < 2 * config.batch_size * config.accumulate:
+        report(
+            f"{label}: an epoch of {drawn:.0f} examples makes hardly an update; lower batch_size, or raise repeats or "
+            "epochs"
+        )
     # Gradients that no update follows change nothing: whole cycles.
     steps = math.ceil(drawn / config.batch_size / config.accumulate) * config.accumulate
     optimizer = make_optimizer(config, steps, slow={v.path for stage in stages for y in stage for v in y.variables})
@@ -369,8 +385,8 @@ Builder = Callable[[keras.layers.Layer, float, str], keras.Model]
 def builder(config: FitConfig, root: Path, report: Callable[[str], None]) -> Builder:
     """`build(normalize, seconds, precision)`: a new network for that many seconds of sound; weights are fetched once.
 
-    Raises: ConfigError for `weights` of a model that has none, and as the model's `source`; when called, for arguments
-        that the model does not take.
+    Raises: ConfigError for `weights` or `unfreeze` of a model that is not pretrained, and for an architecture that the
+        model does not have; as the model's `source`.
     """
     given: dict[str, Any] = {}
     if config.model in SOURCES:
@@ -385,6 +401,14 @@ def builder(config: FitConfig, root: Path, report: Callable[[str], None]) -> Bui
             f"unfreeze: expected none for {config.model}, which has no pretrained stages; {', '.join(STAGES)} have"
         )
 
+    takes = [p for p in inspect.signature(MODELS[config.model]).parameters if p not in given]
+    if unknown := sorted(set(config.architecture) - set(takes)):
+        near = difflib.get_close_matches(unknown[0], takes, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(
+            f"architecture: {config.model} has no argument {unknown[0]!r}; {hint}known are {', '.join(sorted(takes))}"
+        )
+
     def build(normalize: keras.layers.Layer, seconds: float, precision: str) -> keras.Model:
         size: dict[str, Any] = extent(config.model, seconds)
         if config.model not in WAVEFORM:
@@ -394,10 +418,14 @@ def builder(config: FitConfig, root: Path, report: Callable[[str], None]) -> Bui
         try:
             return MODELS[config.model](**size, seed=config.seed, **given, **config.architecture)
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"architecture: {error}") from None
+            lengths = any(word in str(error) for word in ("window", "frames", "samples", "chunk"))
+            hint = f" (crop_s is {seconds:g} s)" if lengths else ""
+            raise ConfigError(f"architecture: {error}{hint}") from None
         finally:
             keras.config.set_dtype_policy(before)
 
+    # Before hours of decoding, and before a run directory is claimed.
+    build(ClipZScore(name="normalize", dtype="float32"), config.crop_s, "float32")
     return build
 
 

@@ -51,7 +51,8 @@ class Divided:
 def divide(model: keras.Model, short: keras.Model, stages: Stages, count: int) -> Divided | None:
     """Both cut behind their first `count` stages, which rest from now on; None where they cannot be divided.
 
-    They cannot where another path leads around the stages, or where something before their end is random in training.
+    They cannot where another path leads around the stages, where something before their end is random in training, or
+    where a window has become several rows.
     """
     parts = [_cut(network, stages(network)[:count]) for network in (model, short)] if count else [None]
     cut = [part for part in parts if part]
@@ -60,7 +61,9 @@ def divide(model: keras.Model, short: keras.Model, stages: Stages, count: int) -
     (_, trained), (front, twin) = cut
     probe = np.random.default_rng(0).normal(size=(PROBE, *short.input_shape[1:])).astype(np.float32)
     calm, drawn = (keras.ops.convert_to_numpy(front(probe, training=t)) for t in (False, True))
-    return Divided(front, trained, twin, short) if np.array_equal(calm, drawn) else None
+    # One row a window: a cut inside chunks would give answers to the wrong songs.
+    whole = len(calm) == PROBE and np.array_equal(calm, drawn)
+    return Divided(front, trained, twin, short) if whole else None
 
 
 def _cut(model: keras.Model, stages: Sequence[Sequence[keras.layers.Layer]]) -> tuple[keras.Model, keras.Model] | None:
@@ -211,7 +214,7 @@ def _run(
     def flush() -> Iterator[tuple[int, np.ndarray]]:
         x = np.zeros((batch, *waiting[0].shape), np.float32)  # always the same shape: one trace
         x[: len(waiting)] = np.stack(waiting)
-        yield from zip(owners, np.array(front.predict_on_batch(x)), strict=False)
+        yield from zip(owners, np.array(front.predict_on_batch(x))[: len(owners)], strict=True)
         owners.clear()
         waiting.clear()
 

@@ -23,8 +23,8 @@ def activation_bytes(model: keras.Model, batch: int) -> int:
 
     Counted from the shapes of one symbolic call, so nothing is computed.  What comes before the first layer that
     trains now is not kept: of it the largest output alone counts.  Gradients, the scratch of convolutions and what a
-    layer keeps without a layer of its own (softmax, steps of an LSTM) are not seen: a lower bound; processes grew 1.1
-    to 3 times as much (`tools/memory.py`).
+    layer keeps without a layer of its own (softmax, steps of an LSTM) are not seen, outputs that no gradient needs are
+    counted: processes grew .8 to 2 times as much and some 200 MB besides (`tools/memory.py`).
     """
     specs = [keras.KerasTensor((batch, *x.shape[1:]), dtype=x.dtype) for x in model.inputs]
     sizes = [(False, _bytes(x)) for x in specs]
@@ -63,14 +63,14 @@ def check_memory(model: keras.Model, batch: int, *, available: int | None = None
     else:
         advice = "lower crop_s, or choose a smaller size of the model"
     raise ConfigError(
-        f"batch_size: expected a batch that fits into memory; {batch} of {model.name} needs at least "
+        f"batch_size: expected a batch that fits into memory; {batch} of {model.name} needs about "
         f"{_gb(needed)} GB of {_gb(max(available, 0))} GB; {advice}"
     )
 
 
 def available_bytes() -> int | None:
     """Memory that is left to the processor here [bytes]; None where it is not known, or a GPU does the work."""
-    if keras.distribution.list_devices("gpu"):
+    if not all(name.startswith("cpu") for name in keras.distribution.list_devices()):
         return None
     try:
         fields = dict(line.split(":", 1) for line in MEMINFO.read_text(encoding="ascii").splitlines())

@@ -286,7 +286,7 @@ def claim(
     file = out / "config.yaml"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if not file.exists():
+        if not file.exists() or not _worth_keeping(out):
             part = out / f"config.{os.getpid()}.part"
             part.write_text(text, encoding="utf-8")
             os.replace(part, file)  # never half a file where another process looks
@@ -300,6 +300,12 @@ def claim(
         for t, g in zip(tracks, components(tracks), strict=True)
     ]
     write_csv(out / TRAINED, list(known[0]), known)
+
+
+def _worth_keeping(out: Path) -> bool:
+    """Whether anything was trained in `out`; a command that failed before may be corrected and given again."""
+    kept = ("metrics.json", "fold-*/done.json", "fold-*/checkpoint.npz")
+    return any(next(out.glob(pattern), None) for pattern in kept)
 
 
 def finished(folder: Path, *files: str) -> dict[str, Any] | None:

@@ -80,9 +80,12 @@ class ProgressiveUnfreezing(keras.callbacks.Callback):
         self.model.make_train_function(force=True)
         if self.report:
             count = sum(math.prod(v.shape) for v in self.model.trainable_variables)
-            self.report(
-                f"epoch {epoch + 1}: head and last {number} of {len(self.stages)} stages train, {count:,} weights"
+            last = (
+                f"the head and the last {number} of {len(self.stages)} stages train"
+                if number
+                else "the head alone trains"
             )
+            self.report(f"epoch {epoch + 1}: {last}, {count:,} weights")
 
     def _set(self, number: int) -> None:
         first = len(self.stages) - number

@@ -22,7 +22,7 @@ def test_run_directory_is_complete(run):
     names = {p.name for p in run["path"].iterdir()}
     assert {
         "config.yaml", "model.keras", "history.csv", "predictions.csv", "metrics.json", "environment.json",
-        "domain.npz",
+        "domain.npz", "curves.png",
     } <= names  # fmt: skip
     resolved = yaml.safe_load((run["path"] / "config.yaml").read_text())
     assert resolved["folds"] == 2
