@@ -49,6 +49,14 @@ def test_every_network_is_measured(bench):
     assert set(bench.SECONDS) == set(MODELS)
 
 
+def test_examples_are_as_long_as_the_configurations_have_them(bench):
+    import yaml
+
+    for name, seconds in bench.SECONDS.items():
+        file = FILE.parents[2] / "configs" / f"{name}.yaml"
+        assert yaml.safe_load(file.read_text(encoding="utf-8"))["crop_s"] == seconds
+
+
 def test_every_way_against_torch_is_a_way(bench):
     assert set(bench.AGAINST) <= set(bench.ways("vit"))
     assert set(bench.AGAINST.values()) <= set(bench.TORCH_WAYS)

@@ -130,7 +130,7 @@ def test_the_run_is_the_one_of_here(lab, tmp_path, monkeypatch, capsys):
 def test_a_run_is_brought_twice_and_never_over_another(lab, tmp_path):
     assert brought(lab, tmp_path) == brought(lab, tmp_path) == [tmp_path / "first"]
     (tmp_path / "first" / "config.yaml").write_text("model: other\n")
-    with pytest.raises(DataError, match="expected nothing or an earlier state of this run"):
+    with pytest.raises(DataError, match="expected no run or an earlier state of this one"):
         brought(lab, tmp_path)
 
 

@@ -104,13 +104,14 @@ class TrackValidation(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _judge(self, epoch, logs) -> None:
-        optimizer = self.model.optimizer
+        optimizer = phased(self.model.optimizer) or self.model.optimizer
         self.twin.set_weights(self.model.get_weights())
         if optimizer.use_ema and optimizer.built and int(optimizer.iterations):
             averages = _averages(optimizer, self.model)
             for variable, twin in zip(self.model.variables, self.twin.variables, strict=True):
                 if variable.path in averages:
-                    twin.assign(averages[variable.path])
+                    # A copy: on JAX a prediction gives its variables' memory away.
+                    twin.assign(np.array(averages[variable.path].numpy()))
         estimated = self.judge(self.twin)
         if not np.isfinite(estimated).all():  # diverged: stop, and keep what was best before
             self.model.stop_training = True

@@ -281,7 +281,6 @@ def train_fold(
     rest_count = resting(config.unfreeze, len(stages), config.epochs)
     for layer in (layer for stage in stages[:rest_count] for layer in stage):
         layer.trainable = False
-    check_memory(model, config.batch_size)
 
     # Stages that never train answer every window once; what is behind them is all that is trained then.
     judge = lambda network: pipeline.predict_tracks(network, validation, heard)
@@ -299,6 +298,8 @@ def train_fold(
     else:
         frozen = None
         stream = lambda skip: crops(config, [*train, *unlabelled], examples, skip=skip)
+
+    check_memory(model, config.batch_size)
 
     # Of an unlabelled track a draw gives two examples.
     drawn = pipeline.draws([*train, *unlabelled, *unlabelled], config.repeats).sum()

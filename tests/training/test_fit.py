@@ -10,6 +10,7 @@ from sentio_tf import config, corpora, pipeline
 from sentio_tf.errors import ConfigError, DataError, SentioError
 from sentio_tf.training import fit as training
 from sentio_tf.training.callbacks import TrackValidation, score
+from sentio_tf.training.optimizer import PhasedAdamW
 from sentio_tf.training.run import plan, validation_part
 
 
@@ -117,11 +118,41 @@ def test_broken_audio_is_left_out_and_said(mini, tmp_path, monkeypatch):
     assert len(seen) == 15
 
 
-@pytest.mark.parametrize("wrong", ["architecture.size=xl", "architecture.colour=red"])
-def test_wrong_architecture_is_one_line(run, tmp_path, wrong):
-    settings = config.load(None, [wrong, "epochs=1"])
-    with pytest.raises(ConfigError, match="architecture"):
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["architecture.size=xl"], "expected size one of xxs, xs, s"),
+        (["architecture.colour=red"], r"mobilevit has no argument 'colour'; known are activation,"),
+        (["architecture.heigth=64"], r"no argument 'heigth'; did you mean height\?"),
+        (["model=short_chunk_cnn", "crop_s=2", "architecture.size=small"], r"chunk of 159.*crop_s is 2 s"),
+        (["model=sample_cnn", "augment.freq_masks=1"], "sample_cnn hears a waveform"),
+    ],
+)
+def test_wrong_architecture_is_one_line_before_anything_is_decoded(run, tmp_path, monkeypatch, wrong, message):
+    monkeypatch.setattr("sentio_tf.pipeline.Cache.build", lambda *a, **k: pytest.fail("built first"))
+    settings = config.load(None, [*wrong, "epochs=1"])
+    with pytest.raises(ConfigError, match=message):
         training.fit(settings, run["sources"], tmp_path / "r", cache=run["cache"], report=lambda _: None)
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_command_that_failed_may_be_corrected(run, tmp_path, monkeypatch):
+    """Nothing was trained, so the directory is not another run's."""
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "train_fold", lambda *a, **k: (_ for _ in ()).throw(SentioError("diverged")))
+        with pytest.raises(SentioError, match="diverged"):
+            training.fit(run["config"], run["sources"], tmp_path / "r", cache=run["cache"], report=lambda _: None)
+    other = config.load(None, [s for s in run["sets"] if "epochs" not in s] + ["epochs=1"])
+    assert training.fit(other, run["sources"], tmp_path / "r", cache=run["cache"], report=lambda _: None)["corpora"]
+    with pytest.raises(ConfigError, match="another configuration"):
+        training.fit(run["config"], run["sources"], tmp_path / "r", cache=run["cache"], report=lambda _: None)
+
+
+def test_a_batch_larger_than_the_corpus_is_said(run, tmp_path):
+    said = []
+    settings = config.load(None, ["model=tiny", "epochs=1", "batch_size=64", "crop_s=3", "validation=0.25"])
+    training.fit(settings, run["sources"], tmp_path / "r", cache=run["cache"], report=said.append)
+    assert any("makes hardly an update; lower batch_size" in line for line in said)
 
 
 def test_unknown_model_and_no_data(tmp_path):
@@ -159,13 +190,21 @@ def test_two_processes_share_a_run(run, tmp_path):
         training.fit(run["config"], run["sources"], tmp_path / "r", only=["2"], **arguments)
 
 
-def test_validation_keeps_the_best_averaged_weights(run, tmp_path, monkeypatch):
+AVERAGING = {
+    "keras": lambda: keras.optimizers.Adam(0.5, use_ema=True, ema_momentum=0.5),
+    "ours": lambda: PhasedAdamW(0.5, use_ema=True, ema_momentum=0.5),
+    "scaled": lambda: keras.optimizers.LossScaleOptimizer(PhasedAdamW(0.5, use_ema=True, ema_momentum=0.5)),
+}
+
+
+@pytest.mark.parametrize("kind", AVERAGING)
+def test_validation_keeps_the_best_averaged_weights(run, tmp_path, monkeypatch, kind):
     """The saved weights are the optimizer's averages of the best epoch, not the last raw ones."""
     tracks = [t for s in run["sources"] for t in corpora.read(s)][:4]
     inputs = keras.Input((3,))
     model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
     twin = keras.models.clone_model(model)
-    model.compile(keras.optimizers.Adam(0.5, use_ema=True, ema_momentum=0.5), "mse")
+    model.compile(AVERAGING[kind](), "mse")
     scores = iter([0.1, 0.9, 0.3])
     monkeypatch.setattr("sentio_tf.training.callbacks.predict_tracks", lambda *a, **k: np.zeros((4, 2)))
     monkeypatch.setattr("sentio_tf.training.callbacks.score", lambda *a: {"val_ccc": next(scores)})
@@ -174,9 +213,8 @@ def test_validation_keeps_the_best_averaged_weights(run, tmp_path, monkeypatch):
 
     class Spy(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            averages.append(
-                [keras.ops.convert_to_numpy(a) for a in self.model.optimizer._model_variables_moving_average]
-            )
+            inner = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+            averages.append([keras.ops.convert_to_numpy(a) for a in inner._model_variables_moving_average])
             assert logs["val_ccc"] in (0.1, 0.9, 0.3)
 
     x = np.random.default_rng(0).standard_normal((32, 3))

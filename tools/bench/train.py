@@ -26,16 +26,15 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
-# Seconds of sound an example, as the networks are trained: whole windows where positions or an average over the song
-# ask for it, else crops.
+# Seconds of sound an example, those of configs/NAME.yaml; the networks are of their default size.
 SECONDS = {
     "vit": 30.0,
-    "ast": 30.0,
-    "crnn": 30.0,
-    "short_chunk_cnn": 10.0,
-    "cnn_transformer": 30.0,
-    "musicnn": 10.0,
-    "sample_cnn": 10.0,
+    "ast": 8.0,
+    "crnn": 8.0,
+    "short_chunk_cnn": 3.69,
+    "cnn_transformer": 8.0,
+    "musicnn": 12.0,
+    "sample_cnn": 5.35,
     "mobilevit": 12.0,
 }
 PLAIN = "float32"
@@ -164,8 +163,8 @@ def note(arguments: argparse.Namespace, loads: list[float], ratios: list[str]) -
     """What the table shows, how it was measured, and how busy the machine was with something else."""
     others = f"{statistics.median(loads):.1f}" if loads else "unknown"
     text = (
-        "One step: forward, backward, clipped AdamW, EmotionLoss, on noise. Seconds of sound and batch are in the "
-        f"first column. {arguments.threads} threads on {os.cpu_count()} cores; the ways of a network take turns of "
+        "One step: forward, backward, clipped AdamW, EmotionLoss, on noise; networks of their default size. Seconds of "
+        f"sound and batch are in the first column. {arguments.threads} threads on {os.cpu_count()} cores; the ways of a network take turns of "
         f"{TURN_S:g} s, fastest step of {arguments.rounds} rounds; cores that other processes took meanwhile: {others} "
         "(median of the turns). Peak memory is that of the whole process, libraries included; the first step holds "
         "tracing and compiling. The ViT's rows: how many of its 12 blocks train; cached answers are those of the "
