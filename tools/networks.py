@@ -9,6 +9,7 @@ complete is not made again, one that was interrupted goes on.  What was not run 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import subprocess
@@ -21,6 +22,7 @@ from pathlib import Path
 from baselines import RESULTS, SEEDS, Task, split_file
 from baselines import TASKS as BASELINES
 
+from sentio_tf import config
 from sentio_tf.evaluation import runs as evaluation
 from sentio_tf.evaluation.predictions import AXES
 
@@ -56,24 +58,18 @@ class Run:
 
     def command(self, root: Path, out: Path) -> list[str]:
         task = self.task
-        config = HERE / "configs" / f"{self.system}.yaml"
+        file = HERE / "configs" / f"{self.system}.yaml"
         folds = "folds=0" if "official" in task.split else "folds=10"
         return [
-            "fit", model_of(config), "--config", str(config.relative_to(HERE)),
+            "fit", config.load(file).model, "--config", str(file.relative_to(HERE)),
             "--data", f"{task.corpus}:{root / task.corpus}", "--split", str(split_file(task).relative_to(HERE)),
             *task.options, "--set", folds, "--set", f"seed={self.seed}", "--set", "final=false",
             "--out", str(out / self.folder),
         ]  # fmt: skip
 
 
-def model_of(config: Path) -> str:
-    import yaml
-
-    return yaml.safe_load(config.read_text(encoding="utf-8"))["model"]
-
-
-def fit(run: Run, root: Path, out: Path) -> None:
-    """One thread a run: two runs side by side are faster than two threads for one."""
+def fit(run: Run, root: Path, out: Path) -> bool:
+    """Whether it succeeded.  One thread a run: two side by side are faster than two threads for one."""
     log = out / f"{run.folder}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     one = dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
@@ -81,7 +77,21 @@ def fit(run: Run, root: Path, out: Path) -> None:
     with log.open("a") as file:
         line = [sys.executable, "-m", "sentio_tf", *run.command(root, out)]
         done = subprocess.run(line, cwd=HERE, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, **one})
-    print(f"{run.folder}: {'done' if done.returncode == 0 else 'FAILED'}, {time.time() - began:.0f} s", flush=True)
+    good = done.returncode == 0
+    print(f"{run.folder}: {'done' if good else f'FAILED, see {log.name}'}, {time.time() - began:.0f} s", flush=True)
+    return good
+
+
+def same_config(file: Path, runs: list[evaluation.Run]) -> None:
+    """Raises: SystemExit if a run was made with another configuration than the file's."""
+    wanted = dataclasses.asdict(config.load(file))
+    for run in runs:
+        found = run.config
+        # Set by the command, or no fields of the configuration.
+        own = {"seed", "folds", "final"}
+        other = sorted(k for k in wanted if k not in own and k in found and found[k] != wanted[k])
+        if other:
+            raise SystemExit(f"{run.name}: made with another {other[0]} than {file.name} has; remove it and run again")
 
 
 def summarize(task: Task, out: Path) -> None:
@@ -90,6 +100,7 @@ def summarize(task: Task, out: Path) -> None:
     for system in SYSTEMS:
         folders = [out / Run(task, system, seed).folder for seed in SEEDS]
         if there := [evaluation.open_run(f) for f in folders if (f / "metrics.json").exists()]:
+            same_config(HERE / "configs" / f"{system}.yaml", there)
             opened[system] = there
     if not opened:
         return
@@ -113,6 +124,8 @@ def summarize(task: Task, out: Path) -> None:
         verdicts, names = [], {opened[REFERENCE][0].name: REFERENCE}
         for system, seeds in opened.items():
             if system != REFERENCE:
+                if seeds[0].seed != opened[REFERENCE][0].seed:
+                    raise SystemExit(f"{task.name}: {system} lacks the seed that {REFERENCE} has; run it first")
                 names[seeds[0].name] = system
                 verdicts += evaluation.compare_runs([seeds[0], opened[REFERENCE][0]])[0]
         comparisons = [evaluation.as_dict(v) for v in evaluation.adjusted(verdicts)] if verdicts else []
@@ -144,7 +157,7 @@ def summarize(task: Task, out: Path) -> None:
     print(f"{file.relative_to(HERE)}: {len(rows)} rows", flush=True)
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path)
     parser.add_argument("--only", action="append", choices=list(TASKS), help="may be repeated")
@@ -156,14 +169,16 @@ def main() -> None:
     arguments = parser.parse_args()
     root, out = arguments.root.resolve(), arguments.runs.resolve()
     tasks = [TASKS[name] for name in arguments.only or TASKS]
+    good = True
     if not arguments.summarize:
         wanted = [Run(t, s, seed) for seed in arguments.seeds for s in arguments.systems for t in tasks]
         todo = [run for run in wanted if not (out / run.folder / "metrics.json").exists()]
         with ThreadPoolExecutor(arguments.jobs) as pool:
-            list(pool.map(lambda run: fit(run, root, out), todo))
+            good = all(list(pool.map(lambda run: fit(run, root, out), todo)))
     for task in tasks:
         summarize(task, out)
+    return 0 if good else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

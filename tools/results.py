@@ -218,16 +218,18 @@ def networks(result: dict, before: dict | None) -> list[str]:
     out = [f"## Networks on {NAMES[result['corpus']]}", "", f"`{result['command']}`", ""]
     out += [
         f"{result['tracks']} songs, {result['groups']} groups; {result['protocol']}; scale {result['scale']}; split "
-        f"`{result['split'][:12]}`, as the baselines'; commit `{result['commit']}`; {result['seconds'] / 60:.0f} "
-        "minutes of one thread in all. Configs: `configs/NAME.yaml`. The epoch is chosen by the validation part, "
+        f"`{result['split'][:12]}`, as the baselines'; commit `{result['commit']}`. "
+        "Configs: `configs/NAME.yaml`. The epoch is chosen by the validation part, "
         "nothing by the test. Intervals: 95 % bootstrap over groups; of several seeds the first, with mean and "
         "standard deviation of all.",
         "",
     ]
+    if before and before["split"] != result["split"]:
+        sys.exit(f"{result['experiment']}: expected the split of the baselines, received another; make them anew")
     shown, names = columns(rated)
     rows = []
     for row in result["rows"]:
-        name = f"{result['names'][row['system']]} (`{row['system']}`, {minutes(row)})"
+        name = f"{result['names'][row['system']]} (`{row['system']}`)"
         rows.append([name, *(seeded(row, axis, metric) for axis, metric in shown)])
     for missing in result["not_run"]:
         rows.append([f"{result['names'][missing]} (`{missing}`)", "not run", *[""] * (len(shown) - 1)])
@@ -240,12 +242,6 @@ def networks(result: dict, before: dict | None) -> list[str]:
     if best:
         out += ["The three baselines that are best on valence; all of them stand above.", ""]
     return out + network_verdicts(result)
-
-
-def minutes(row: dict) -> str:
-    """Seconds of training a seed."""
-    seconds = row["seconds"] / len(row["seeds"])
-    return f"{seconds / 60:.0f} min a seed" if seconds >= 90 else f"{seconds:.0f} s a seed"
 
 
 def columns(rated: bool) -> tuple[list[tuple[str, str]], list[str]]:

@@ -13,7 +13,7 @@ import yaml
 
 from .. import __version__
 from .. import config as configuration
-from ..contract import Card, SignatureContract
+from ..contract import MEL, Card, SignatureContract
 from ..errors import ModelError
 
 # Windows for calibration and for the parity check; drawn evenly over the corpora.
@@ -41,6 +41,7 @@ def export_run(
     Raises: ModelError if the run is incomplete, the data are others, the graph needs more than
         builtins, or the exported model deviates from Keras by more than `parity.TOLERANCE`.
     """
+    from ..models import WAVEFORM
     from ..runtime.engine import Engine
     from ..training.fit import load_model
     from ..training.run import COMMIT
@@ -50,9 +51,16 @@ def export_run(
     results = _read_run(run)
     if (run / "model.skops").exists():
         raise ModelError(f"{run}: expected a network, received a classical model, which has no export; fit mobilevit")
+    settings = results["config"]
+    if settings.get("model") in WAVEFORM:
+        raise ModelError(
+            f"{run}: expected a network on log-mels, received {settings['model']}, which hears sound at "
+            f"{WAVEFORM[settings['model']]} Hz and has no export yet; fit another model"
+        )
+    front_end = dataclasses.replace(MEL, fmax=settings.get("f_max", MEL.fmax))
     network = load_model(run / "model.keras")
     domain = np.load(run / "domain.npz")
-    model = graph.waveform_model(network, domain=(domain["mean"], domain["std"]))
+    model = graph.waveform_model(network, spec=front_end, domain=(domain["mean"], domain["std"]))
     tracks = _draw(sources, results["config"], REPRESENTATIVE + PARITY, cache or configuration.cache_root())
     tracks, windows = _windows(tracks)
     half = min(REPRESENTATIVE, len(tracks) // 2)
@@ -66,6 +74,7 @@ def export_run(
         git_commit=COMMIT,
         description="Valence and arousal of music, trained on human ratings; see metrics for what it can do.",
         signature=SignatureContract(distance=graph.DISTANCE),
+        front_end=dataclasses.asdict(front_end),
         training={
             "corpora": results["config"]["data"],
             "terms": terms(results["config"]["data"]),

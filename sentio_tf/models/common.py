@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
@@ -24,6 +25,11 @@ def row_of(sizes: Mapping[str, Row], size: str) -> Row:
     return sizes[size]
 
 
+def seed_of(seed: int | None, name: str) -> int | None:
+    """A layer's own seed: layers with one seed would draw the same numbers, and masks go with levels."""
+    return None if seed is None else zlib.crc32(f"{seed}:{name}".encode()) % 2**31
+
+
 def frame_count(seconds: float) -> int:
     """Frames of the mel in `seconds`, as a training crop of that length has them."""
     return round(seconds * MEL.sample_rate / MEL.hop_length)
@@ -38,11 +44,14 @@ def augmented(mel, normalize: layers.Layer, *, gain_db: float, tilt_db: float, m
         masks: over the bands, and as many over time, see `SpecAugment`; 0 for none.
         seed: of the augmentation.
     """
-    x = RandomEqualizer(gain_db, tilt_db, seed=seed, dtype="float32", name="random_equalizer")(mel)
+    x = RandomEqualizer(gain_db, tilt_db, seed=seed_of(seed, "equalizer"), dtype="float32", name="random_equalizer")(
+        mel
+    )
     x = normalize(x)
     if not masks:
         return x
-    return SpecAugment(freq_masks=masks, time_masks=masks, seed=seed, dtype="float32", name="specaugment")(x)
+    own = seed_of(seed, "masks")
+    return SpecAugment(freq_masks=masks, time_masks=masks, seed=own, dtype="float32", name="specaugment")(x)
 
 
 def chunked(x, length: int, *, axis: int = 2):
@@ -107,9 +116,9 @@ def head(
     if len(rates) != len(units) + 1:
         raise ValueError(f"expected {len(units) + 1} dropout rates, one a dense layer. Received: {rates}")
     for i, (width, rate) in enumerate(zip(units, rates, strict=False), 1):
-        x = layers.Dropout(rate, seed=seed, name=f"head_drop{i}")(x)
+        x = layers.Dropout(rate, seed=seed_of(seed, f"drop{i}"), name=f"head_drop{i}")(x)
         x = layers.Dense(width, activation=activation, name=f"head_dense{i}")(x)
-    x = layers.Dropout(rates[-1], seed=seed, name="head_drop")(x)
+    x = layers.Dropout(rates[-1], seed=seed_of(seed, "drop"), name="head_drop")(x)
     # Zeros: random logits would saturate the tanh for hundreds of steps.
     x = layers.Dense(len(AXES), kernel_initializer="zeros", dtype="float32", name="head_logits")(x)
     name = "_".join(AXES)

@@ -22,7 +22,7 @@ from ..layers.chunks import ChunkMean
 from ..layers.musicnn_mel import MusicnnMel
 from ..layers.specaugment import SpecAugment
 from ..layers.waveform import RandomGain
-from .common import chunked, head
+from .common import chunked, head, seed_of
 from .weights import assign
 
 NETWORKS = ("msd", "mtt")
@@ -83,7 +83,7 @@ def build(
     if samples < SPEC.samples(PATCH_FRAMES):
         raise ValueError(f"expected {SPEC.samples(PATCH_FRAMES)} samples (3 s) or more. Received: {samples}")
     waveform = keras.Input((samples,), name="waveform")
-    x = RandomGain(level_db, seed=seed, dtype="float32", name="random_gain")(waveform)
+    x = RandomGain(level_db, seed=seed_of(seed, "gain"), dtype="float32", name="random_gain")(waveform)
     x = MusicnnMel(name="musicnn_mel")(x)
     rest = x.shape[1] % PATCH_FRAMES
     if 0 < rest * SPEC.hop_length <= MIN_TAIL_S * SPEC.sample_rate:  # the rule of `audio.musicnn_mel.patches`
@@ -91,7 +91,7 @@ def build(
     x, n = chunked(x, PATCH_FRAMES, axis=1)
     x = layers.Reshape((*INPUT, 1), dtype="float32", name="image")(x)
     if masks:  # before any normalisation, where 0 is silence
-        x = SpecAugment(freq_masks=masks, time_masks=masks, seed=seed, dtype="float32", name="specaugment")(x)
+        x = SpecAugment(masks, time_masks=masks, seed=seed_of(seed, "masks"), dtype="float32", name="specaugment")(x)
     pooled = [_normalize(_trunk(x, f"{name}_"), f"{name}_pooled_bn") for name in networks]
     x = layers.Concatenate(name="pooled")(pooled) if len(pooled) > 1 else pooled[0]
     x = ChunkMean(n, dtype="float32", name="patch_mean")(x)

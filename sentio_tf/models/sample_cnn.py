@@ -9,7 +9,7 @@ from keras import layers
 
 from ..contract import WINDOW_SAMPLES
 from ..layers.waveform import RandomGain
-from .common import chunked, head
+from .common import chunked, head, seed_of
 
 CHUNK = 3**10  # samples, 2.68 s at 22 050 Hz: the paper's 3^9 network behind a convolution of stride 3
 DROPOUT = 0.5
@@ -57,7 +57,7 @@ def build(
     if size not in SIZES:
         raise ValueError(f"expected size one of {', '.join(SIZES)}. Received: {size}")
     waveform = keras.Input((samples,), name="waveform")
-    x = RandomGain(gain_db, polarity, seed=seed, dtype="float32", name="random_gain")(waveform)
+    x = RandomGain(gain_db, polarity, seed=seed_of(seed, "gain"), dtype="float32", name="random_gain")(waveform)
     x, n = chunked(x, CHUNK, axis=1)
     x = layers.Reshape((CHUNK, 1), dtype="float32", name="samples")(x)
     output = head(trunk(x, size), dropout=dropout, chunks=n, seed=seed)

@@ -26,7 +26,7 @@ from ..layers.image import MelImage
 from ..layers.specaugment import RandomEqualizer, SpecAugment
 from ..terminal import printable
 from . import pretrained
-from .common import head
+from .common import head, seed_of
 from .vit_encoder import CONFIG, EMBEDDING, ENCODER, hub, resize_positions
 from .weights import assign
 
@@ -144,12 +144,12 @@ def build(
     mel = keras.Input((MEL.n_mels, frames, 1), name="log_mel")
     x = mel
     if gain_db or tilt_db:
-        x = RandomEqualizer(gain_db, tilt_db, seed=seed, name="random_equalizer", **exact)(x)
+        x = RandomEqualizer(gain_db, tilt_db, seed=seed_of(seed, "equalizer"), name="random_equalizer", **exact)(x)
     if picture == "fixed":
         x = normalize(x)
     x = MelImage(image, picture, exportable=True, name="picture", **exact)(x)
     if masks:  # filled with 0, the middle of a picture's range
-        x = SpecAugment(masks, time_masks=masks, seed=seed, name="specaugment", **exact)(x)
+        x = SpecAugment(masks, time_masks=masks, seed=seed_of(seed, "masks"), name="specaugment", **exact)(x)
 
     embedding = {
         "image_size": list(image),

@@ -6,7 +6,7 @@ data = pipeline.batches(tracks, spec, samples=59_049)
 """
 
 from ..audio.augment import Augment
-from .cache import Cache, Progress, Spec, entry_id, open_cache
+from .cache import Cache, Locks, Progress, Spec, entry_id, open_cache
 from .data import (
     band_statistics,
     crop,
@@ -25,6 +25,7 @@ from .loader import batches
 __all__ = [
     "Augment",
     "Cache",
+    "Locks",
     "Progress",
     "Spec",
     "band_statistics",

@@ -11,6 +11,7 @@ import yaml
 
 from .. import config as configuration
 from .. import pipeline
+from ..contract import MEL
 from ..corpora.split import components
 from ..corpora.track import Track
 from ..errors import DataError, ModelError
@@ -127,10 +128,17 @@ def _classical(
 def _network(
     run: Path, settings: dict, tracks: Sequence[Track], root: Path, report: Callable[[str], None]
 ) -> tuple[list[Track], np.ndarray]:
-    from .fit import load_model
+    from .fit import heard_spec, load_model
 
     rendered = pipeline.render_tracks(tracks, root)
-    store = pipeline.open_cache(pipeline.Spec(root, bits=settings.get("cache_bits", 16)))
+    store = pipeline.open_cache(
+        heard_spec(
+            str(settings.get("model")),
+            root,
+            bits=settings.get("cache_bits", 16),
+            f_max=settings.get("f_max", MEL.fmax),
+        )
+    )
     failed = store.build(rendered, report=report)
     for reason in failed.values():
         report(f"left out: {reason}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -121,7 +123,9 @@ class TrackValidation(keras.callbacks.Callback):
         logs.update(values)
         if values["val_ccc"] > self.best:
             self.best, self.best_epoch = values["val_ccc"], epoch
-            self.twin.save_weights(self.path)
+            part = self.path.with_name(f"part.{self.path.name}")
+            self.twin.save_weights(part)
+            os.replace(part, self.path)  # whole, or the one before
 
     def get_state(self) -> dict[str, float]:
         """What `set_state` needs to go on as if nothing had been interrupted."""
@@ -166,6 +170,7 @@ class Checkpoint(keras.callbacks.Callback):
     def __init__(self, path: Path, judge: TrackValidation, history: History, purpose: str):
         super().__init__()
         self.path, self.judge, self.history, self.purpose = path, judge, history, purpose
+        self.began = time.time()  # less what was spent before an interruption
 
     def on_epoch_end(self, epoch, logs=None):
         if not np.isfinite((logs or {}).get("val_ccc", np.nan)):
@@ -176,11 +181,16 @@ class Checkpoint(keras.callbacks.Callback):
             "judge": self.judge.get_state(),
             "history": self.history.rows,
             "stopped": bool(self.model.stop_training),
+            "seconds": self.seconds(),
         }
         arrays = {f"v{i}": np.asarray(v.numpy()) for i, v in enumerate(_state(self.model))}
         content = io.BytesIO()
         np.savez(content, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
         write_bytes(self.path, content.getvalue())
+
+    def seconds(self) -> float:
+        """That this training has taken so far, interruptions left out."""
+        return time.time() - self.began
 
     def restore(self, model: keras.Model) -> int:
         """Lay the file's state into `model`, its built optimizer and the callbacks; epochs that are done.
@@ -209,6 +219,7 @@ class Checkpoint(keras.callbacks.Callback):
             variable.assign(array)
         self.judge.set_state(about["judge"])
         self.history.rows = about["history"]
+        self.began -= about["seconds"]
         return STOPPED if about["stopped"] else int(about["epochs"])
 
 

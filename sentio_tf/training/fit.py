@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
+import importlib.util
 import inspect
 import json
 import logging
@@ -25,7 +26,7 @@ import numpy as np
 from .. import config as configuration
 from .. import pipeline
 from ..config import FitConfig
-from ..contract import MEL, N_FRAMES, SAMPLE_RATE, WINDOW_SAMPLES, MelSpec
+from ..contract import MEL, N_FRAMES, SAMPLE_RATE, WINDOW_SAMPLES
 from ..corpora.split import components
 from ..corpora.track import Track
 from ..errors import ConfigError, DataError, SentioError
@@ -133,8 +134,8 @@ def fit(
     asked = len(tracks) + len(extra)
     tracks, extra = (pipeline.render_tracks(some, root, progress=progress) for some in (tracks, extra))
     # Every run has the mels: of them the domain is made, and the check of the audio.
-    store = pipeline.open_cache(pipeline.Spec(root, bits=config.cache_bits, mel=mel_spec(config)))
-    heard = pipeline.open_cache(waveform_spec(config, root)) if config.model in WAVEFORM else store
+    store = pipeline.open_cache(heard_spec("", root, bits=config.cache_bits, f_max=config.f_max))
+    heard = pipeline.open_cache(heard_spec(config.model, root, bits=config.cache_bits, f_max=config.f_max))
     examples = heard.spec
     if heard is store and augment and augment.needs_waveform:
         examples = pipeline.Spec(root, "waveform", mel=store.spec.mel)
@@ -157,7 +158,10 @@ def fit(
     if unknown := sorted(set(config.repeats) - names):
         raise ConfigError(f"repeats: expected corpora among {', '.join(sorted(names))}, received {unknown[0]!r}")
     audio = [pipeline.entry_id(t) for t in tracks]
-    claim(out, config, sources, tracks, work=work, labels_and_audio=labels_hash(tracks, audio))
+    everything = labels_hash(tracks, audio)
+    if extra:
+        everything += f" and {hashlib.sha256(''.join(sorted(map(pipeline.entry_id, extra))).encode()).hexdigest()}"
+    claim(out, config, sources, [*tracks, *extra], work=work, labels_and_audio=everything)
     learnt = {part.name: divided(tracks, part, config) for part in work.parts}
     for name, (_, held) in learnt.items():
         if max(Counter(t.corpus for t in held).values(), default=0) < 2:
@@ -167,29 +171,36 @@ def fit(
             )
 
     answers = Answers(root / "answers")  # of frozen stages, over all folds and runs
-    for part in work.parts:
-        if finished(out / f"fold-{part.name}", *FILES) or (only and part.name not in only):
-            continue
-        inner, held = learnt[part.name]
-        strangers = apart(extra, [*held, *(tracks[i] for i in part.test)])
-        report(f"fold {part.name}: {len(inner)} training, {len(held)} validation, {len(part.test)} test tracks")
-        if extra:
-            report(f"fold {part.name}: {len(strangers)} unlabelled tracks")
-        train_fold(
-            config,
-            inner,
-            held,
-            out / f"fold-{part.name}",
-            build=build,
-            cache=store,
-            heard=heard,
-            examples=examples,
-            unlabelled=strangers,
-            answers=answers,
-            label=f"fold {part.name}",
-            tensorboard=tensorboard,
-            report=report,
-        )
+    with pipeline.Locks(out / "lock") as locks:
+        for part in work.parts:
+            if finished(out / f"fold-{part.name}", *FILES) or (only and part.name not in only):
+                continue
+            name = f"fold {part.name}"
+            lock = hashlib.sha256(name.encode()).hexdigest()
+            if not locks.acquire(lock, wait=False):
+                report(f"{name}: another process trains it")
+                continue
+            inner, held = learnt[part.name]
+            strangers = apart(extra, [*held, *(tracks[i] for i in part.test)])
+            report(f"{name}: {len(inner)} training, {len(held)} validation, {len(part.test)} test tracks")
+            if extra:
+                report(f"{name}: {len(strangers)} unlabelled tracks")
+            train_fold(
+                config,
+                inner,
+                held,
+                out / f"fold-{part.name}",
+                build=build,
+                cache=store,
+                heard=heard,
+                examples=examples,
+                unlabelled=strangers,
+                answers=answers,
+                label=name,
+                tensorboard=tensorboard,
+                report=report,
+            )
+            locks.release(lock)
     missing = [p.name for p in work.parts if not finished(out / f"fold-{p.name}", *FILES)]
     if missing:
         report(f"still to be trained: {', '.join(missing)}")
@@ -264,6 +275,7 @@ def train_fold(
 
     Interrupted, it goes on behind the last whole epoch, to the same result.
     """
+    began = time.time()
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(config.seed)
 
@@ -316,9 +328,9 @@ def train_fold(
         EmotionLoss(config.mse_weight, consistency=config.consistency),
         jit_compile=config.jit or keras.backend.backend() == "jax",
     )
-    model.optimizer.build(model.trainable_variables)
     if config.head_alpha:
         start_from_ridge(config, model, twin, train, heard, answers if frozen else None, report=report, label=label)
+    model.optimizer.build(model.trainable_variables)  # now: averages start from the weights as they are
 
     judgement = TrackValidation(
         twin,
@@ -330,7 +342,13 @@ def train_fold(
         from_start=config.head_alpha > 0,
     )
     history = History(folder / "history.csv")
-    checkpoint = Checkpoint(folder / "checkpoint.npz", judgement, history, purpose=purpose(config, label, train))
+    checkpoint = Checkpoint(
+        folder / "checkpoint.npz",
+        judgement,
+        history,
+        purpose=purpose(config, label, [*train, *unlabelled], frozen is not None),
+    )
+    checkpoint.began = began
     done = checkpoint.restore(model)
     if done:
         report(f"{label}: goes on behind epoch {len(history.rows)}")
@@ -342,7 +360,6 @@ def train_fold(
         Progress(report, label),
         checkpoint,
     ]
-    began = time.time()
     if done < config.epochs:
         with told(config, label):
             model.fit(
@@ -371,7 +388,8 @@ def train_fold(
         {
             "best_epoch": judgement.best_epoch + 1,
             "val_ccc": judgement.best,
-            "seconds": round(time.time() - began),
+            "seconds": round(checkpoint.seconds()),
+            "frozen_cached": frozen is not None,  # or random crops: another experiment, if the memory decided it
             "git_commit": COMMIT,
             "not_finite_from": judgement.bad_step and [len(history.rows), judgement.bad_step],
         },
@@ -402,7 +420,8 @@ def builder(config: FitConfig, root: Path, report: Callable[[str], None]) -> Bui
             f"unfreeze: expected none for {config.model}, which has no pretrained stages; {', '.join(STAGES)} have"
         )
 
-    takes = [p for p in inspect.signature(MODELS[config.model]).parameters if p not in given]
+    ours = {*given, *extent(config.model, config.crop_s), "normalize", "seed"}  # of other fields
+    takes = [p for p in inspect.signature(MODELS[config.model]).parameters if p not in ours]
     if unknown := sorted(set(config.architecture) - set(takes)):
         near = difflib.get_close_matches(unknown[0], takes, 1)
         hint = f"did you mean {near[0]}? " if near else ""
@@ -426,7 +445,9 @@ def builder(config: FitConfig, root: Path, report: Callable[[str], None]) -> Bui
             keras.config.set_dtype_policy(before)
 
     # Before hours of decoding, and before a run directory is claimed.
-    build(ClipZScore(name="normalize", dtype="float32"), config.crop_s, "float32")
+    trial = build(ClipZScore(name="normalize", dtype="float32"), config.crop_s, "float32")
+    if config.unfreeze:
+        ProgressiveUnfreezing(STAGES[config.model](trial), config.unfreeze)
     return build
 
 
@@ -453,7 +474,8 @@ def make_optimizer(config: FitConfig, steps: int, *, slow: Collection[str]) -> P
         weight_decay=config.weight_decay,
         global_clipnorm=config.clip_norm,
         use_ema=config.ema > 0,
-        ema_momentum=config.ema or 0.99,
+        # Keras averages after every batch, also where several make one update.
+        ema_momentum=(config.ema or 0.99) ** (1 / config.accumulate),
         gradient_accumulation_steps=config.accumulate if config.accumulate > 1 else None,
         slow=slow,
         slow_rate=config.pretrained_rate,
@@ -508,20 +530,21 @@ def batched(examples: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
         yield np.stack(part)
 
 
-def purpose(config: FitConfig, label: str, train: Sequence[Track]) -> str:
-    """What a checkpoint must agree in: configuration, part and training tracks."""
-    text = configuration.dump(config) + label + "".join(sorted(t.key for t in train))
+def purpose(config: FitConfig, label: str, train: Sequence[Track], cached: bool) -> str:
+    """What a checkpoint must agree in: configuration, part, training tracks, and whether frozen stages are cached."""
+    text = f"{configuration.dump(config)}{label}{cached}" + "".join(sorted(t.key for t in train))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def board(folder: Path) -> keras.callbacks.Callback:
     """Curves for TensorBoard.  Raises: ConfigError where it is not installed."""
-    try:
-        return keras.callbacks.TensorBoard(folder, write_graph=False)
-    except ImportError:
+    # Keras would notice in the middle of the first epoch.
+    if missing := [name for name in ("tensorflow", "tensorboard") if importlib.util.find_spec(name) is None]:
         raise ConfigError(
-            "--tensorboard: expected TensorFlow and tensorboard, received an environment without"
-        ) from None
+            f"--tensorboard: expected TensorFlow and tensorboard, received an environment without {missing[0]}; "
+            "install it, or leave --tensorboard out"
+        )
+    return keras.callbacks.TensorBoard(folder, write_graph=False)
 
 
 @contextmanager
@@ -543,13 +566,11 @@ def told(config: FitConfig, label: str) -> Iterator[None]:
         ) from None
 
 
-def mel_spec(config: FitConfig) -> MelSpec:
-    return dataclasses.replace(MEL, fmax=config.f_max)
-
-
-def waveform_spec(config: FitConfig, root: Path) -> pipeline.Spec:
-    """The cache of sound at the rate that the model takes."""
-    return pipeline.Spec(root, "waveform", mel=dataclasses.replace(MEL, sample_rate=WAVEFORM[config.model]))
+def heard_spec(model: str, root: Path, *, bits: int, f_max: float) -> pipeline.Spec:
+    """The cache of what a model takes: sound at its rate, or log-mels."""
+    if model in WAVEFORM:
+        return pipeline.Spec(root, "waveform", mel=dataclasses.replace(MEL, sample_rate=WAVEFORM[model]))
+    return pipeline.Spec(root, bits=bits, mel=dataclasses.replace(MEL, fmax=f_max))
 
 
 def apart(tracks: Sequence[Track], judged: Sequence[Track]) -> list[Track]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ from .memory import available_bytes
 from .run import write_bytes
 
 PROBE = 4  # random examples that show whether the front part draws anything in training
+VERSION = 1  # of how windows are cut and what layers before the stages do; another one computes anew
 SHARE = 0.5  # of the free memory that answers may take
 
 Stages = Callable[[keras.Model], Sequence[Sequence[keras.layers.Layer]]]
@@ -70,12 +72,16 @@ def _cut(model: keras.Model, stages: Sequence[Sequence[keras.layers.Layer]]) -> 
     for layer in (layer for stage in stages for layer in stage):
         layer.trainable = False
     between = stages[-1][-1].output
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(model.dtype_policy)  # of the parts: float16 must have its loss scaled
     try:
         return keras.Model(model.input, between, name=f"{model.name}_front"), keras.Model(
             between, model.output, name=model.name
         )
     except ValueError:  # a path around
         return None
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 @dataclass
@@ -101,7 +107,7 @@ class Answers:
         batch: int = 16,
     ) -> bool:
         """Fill in what is missing; False if the answers of these tracks do not fit into half of the free memory."""
-        if (name := identity(front, seconds)) != self.front:
+        if (name := identity(front, seconds, cache.spec)) != self.front:
             self.front, self.of = name, {}
         missing = [t for t in tracks if t.key not in self.of]
         size = (
@@ -195,11 +201,12 @@ def hop(seconds: float) -> float:
     return min(HOP_S, seconds)
 
 
-def identity(front: keras.Model, seconds: float) -> str:
-    """Of graph, weights and windows, 24 hexadecimal digits."""
+def identity(front: keras.Model, seconds: float, spec: pipeline.Spec) -> str:
+    """Of graph, weights, windows and what they are cut from, 24 hexadecimal digits."""
     # Seeds tell apart what is the same: nothing in a front part is random.
     graph = re.sub(r'"seed": \d+', '"seed": null', front.to_json())
-    digest = hashlib.sha256(f"{graph} {seconds}".encode())
+    about = json.dumps([VERSION, spec.parameters(), seconds, hop(seconds)])
+    digest = hashlib.sha256(f"{graph} {about}".encode())
     for array in front.get_weights():
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:24]

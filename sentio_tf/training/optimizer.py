@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from types import SimpleNamespace
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -15,7 +16,8 @@ class PhasedAdamW(keras.optimizers.AdamW):
 
     Build it on all variables; `activate` those that train from now on.  Keras' own optimizers accept fewer gradients
     on TensorFlow only, and their averages (EMA) start at zero for a variable that joins late.  Weight decay spares
-    biases and normalisation.
+    biases and normalisation.  Each variable's moments are corrected by its own number of updates, not by the batches
+    since the start: what joins late, or accumulates, takes steps of the size that the learning rate says.
 
     Args:
         slow: paths of variables whose learning rate is multiplied by `slow_rate`, those of pretrained layers.
@@ -33,6 +35,11 @@ class PhasedAdamW(keras.optimizers.AdamW):
     def build(self, variables):
         super().build(variables)
         self._now.variables = list(self._trainable_variables)
+        with keras.name_scope(self.name):
+            self._updates = [
+                self.add_variable((), initializer="zeros", dtype="float32", name=f"updates_{i}")
+                for i in range(len(variables))
+            ]
         self._rates = [self.slow_rate if v.path in self.slow else 1.0 for v in self._trainable_variables]
 
     def add_variable_from_reference(self, reference_variable, name=None, initializer="zeros"):
@@ -51,6 +58,11 @@ class PhasedAdamW(keras.optimizers.AdamW):
                 "expected an optimizer built on all variables before one is activated. Received: not built"
             )
         self._check_variables_are_known(variables)
+        if self.use_ema:  # what rests from now on stays where it is
+            resting = {v.path for v in self._now.variables} - {v.path for v in variables}
+            for variable in (v for v in self._now.variables if v.path in resting):
+                average = self._model_variables_moving_average[self._get_variable_index(variable)]
+                average.assign(np.array(variable.numpy()))
         self._now.variables = list(variables)
 
     def averages(self) -> dict[str, keras.Variable]:
@@ -59,7 +71,15 @@ class PhasedAdamW(keras.optimizers.AdamW):
         return {variable.path: average for variable, average in pairs}
 
     def update_step(self, gradient, variable, learning_rate):
-        super().update_step(gradient, variable, learning_rate * self._rate(variable))
+        updates = self._updates[self._get_variable_index(variable)]
+        self.assign_add(updates, 1.0)
+        batches = ops.cast(self.iterations + 1, "float32")
+        share = self._correction(updates) / self._correction(batches)  # Keras will multiply by that of the batches
+        super().update_step(gradient, variable, learning_rate * self._rate(variable) * share)
+
+    def _correction(self, count):
+        """Of the step for moments that started at zero `count` updates ago (Kingma & Ba 2015, section 2)."""
+        return ops.sqrt(1 - ops.power(self.beta_2, count)) / (1 - ops.power(self.beta_1, count))
 
     def _rate(self, variable) -> float:
         return self._rates[self._get_variable_index(variable)]

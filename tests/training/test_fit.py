@@ -123,7 +123,7 @@ def test_broken_audio_is_left_out_and_said(mini, tmp_path, monkeypatch):
     [
         (["architecture.size=xl"], "expected size one of xxs, xs, s"),
         (["architecture.colour=red"], r"mobilevit has no argument 'colour'; known are activation,"),
-        (["architecture.heigth=64"], r"no argument 'heigth'; did you mean height\?"),
+        (["architecture.statistic=64"], r"no argument 'statistic'; did you mean statistics\?"),
         (["model=short_chunk_cnn", "crop_s=2", "architecture.size=small"], r"chunk of 159.*crop_s is 2 s"),
         (["model=sample_cnn", "augment.freq_masks=1"], "sample_cnn hears a waveform"),
     ],

@@ -95,6 +95,33 @@ def test_answers_are_those_of_the_windows_and_come_back_from_files(run, tmp_path
     assert said[-1] == "frozen stages answer 3 tracks, once"
 
 
+def test_answers_of_another_front_end_are_others(run):
+    """Graph and weights do not know what the mel was made with."""
+    import dataclasses
+
+    from sentio_tf.training.frozen import identity
+
+    front = divide(network(), network(), stages, 3).front
+    spec = run["store"].spec
+    other = dataclasses.replace(spec, mel=dataclasses.replace(spec.mel, fmax=11_025.0))
+    names = {identity(front, 3, spec), identity(front, 3, other), identity(front, 6, spec)}
+    assert len(names) == 3
+    assert identity(front, 3, spec) in names
+
+
+def test_parts_keep_the_precision_of_the_whole():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        half = network()
+    finally:
+        keras.config.set_dtype_policy(before)
+    parts = divide(half, network(), stages, 2)
+    parts.trained.compile("adam", "mse")
+    assert isinstance(parts.trained.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert keras.config.dtype_policy() == before
+
+
 def test_answers_too_large_for_the_machine_are_not_kept(run, monkeypatch):
     monkeypatch.setattr("sentio_tf.training.frozen.available_bytes", lambda: 1000)
     tracks = [t for s in run["sources"] for t in corpora.read(s)][:3]

@@ -163,6 +163,44 @@ def test_weights_before_the_first_epoch_may_be_the_best(run, tmp_path):
     assert np.abs(weights(tmp_path / "r")[-2]).max() > 0
 
 
+def test_averages_start_from_the_ridge_solution(run, tmp_path, monkeypatch):
+    """A head of zeros in the averages would shrink every epoch's answers."""
+    seen = []
+
+    class Look(training.Progress):
+        def on_train_begin(self, logs=None):
+            averages = self.model.optimizer.averages()
+            seen.extend((v.numpy(), averages[v.path].numpy()) for v in self.model.trainable_variables)
+
+    monkeypatch.setattr(training, "Progress", Look)
+    fit(run, tmp_path / "r", ["head_alpha=1", "epochs=1", "ema=0.99"])
+    assert any(np.abs(v).max() > 0 for v, _ in seen[-2:])
+    for value, average in seen:
+        np.testing.assert_array_equal(value, average)
+
+
+def test_a_part_that_another_process_trains_is_left_to_it(run, tmp_path):
+    import hashlib
+    import subprocess
+    import sys
+
+    out = tmp_path / "r"
+    out.mkdir()
+    name = hashlib.sha256(b"fold final").hexdigest()
+    code = (
+        "import sys; from pathlib import Path; from sentio_tf.pipeline.cache import Locks\n"
+        f"with Locks(Path({str(out / 'lock')!r})) as locks:\n"
+        f"    locks.acquire({name!r}, wait=True); print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        said = []
+        assert fit(run, out, report=said.append) == {}
+        holder.stdin.close()
+    assert "fold final: another process trains it" in said
+    assert said[-1] == "still to be trained: final"
+
+
 def test_patience_ends_a_training(run, tmp_path):
     fit(run, tmp_path / "r", ["patience=1", "epochs=30", "learning_rate=1e-12", "ema=0"])
     assert len(history(tmp_path / "r")) < 5

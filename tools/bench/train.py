@@ -164,8 +164,9 @@ def note(arguments: argparse.Namespace, loads: list[float], ratios: list[str]) -
     others = f"{statistics.median(loads):.1f}" if loads else "unknown"
     text = (
         "One step: forward, backward, clipped AdamW, EmotionLoss, on noise; networks of their default size. Seconds of "
-        f"sound and batch are in the first column. {arguments.threads} threads on {os.cpu_count()} cores; the ways of a network take turns of "
-        f"{TURN_S:g} s, fastest step of {arguments.rounds} rounds; cores that other processes took meanwhile: {others} "
+        f"sound and batch are in the first column. {arguments.threads} threads on {os.cpu_count()} cores; the ways of "
+        f"a network take turns of {TURN_S:g} s, fastest step of {arguments.rounds} rounds; cores that other processes "
+        f"took meanwhile: {others} "
         "(median of the turns). Peak memory is that of the whole process, libraries included; the first step holds "
         "tracing and compiling. The ViT's rows: how many of its 12 blocks train; cached answers are those of the "
         "frozen blocks, computed once (`cache_frozen`)."
@@ -200,16 +201,21 @@ class Worker:
 
     def answer(self, longest: float) -> dict[str, Any]:
         """The next line it prints; `error` where it ended, or said nothing for `longest` seconds."""
-        killer = threading.Timer(longest, self.process.kill)
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            self.process.kill()
+
+        killer = threading.Timer(longest, stop)
         killer.start()
-        began = time.monotonic()
         try:
             for line in self.process.stdout:
                 if line.startswith("{"):
                     return json.loads(line)
         finally:
             killer.cancel()
-        if time.monotonic() - began >= longest:
+        if late.is_set():
             return {"error": f"no step in {longest:g} s"}
         code = self.process.wait()
         self.listener.join(5)
