@@ -241,6 +241,12 @@ def networks(result: dict, before: dict | None) -> list[str]:
     out += [*table(["system", *names], rows), ""]
     if best:
         out += ["The three baselines that are best on valence; all of them stand above.", ""]
+    if result["not_run"]:
+        out += [
+            "Rows marked so were not run: the two cores that all this was made on did not reach them. "
+            f"`{result['command']} --systems NAME` makes them.",
+            "",
+        ]
     return out + network_verdicts(result)
 
 

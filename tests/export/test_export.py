@@ -156,6 +156,16 @@ def test_other_data_than_the_runs(run, tmp_path):
         export.export_run(run["path"], tmp_path / "m.tflite", sources=run["sources"][:1], cache=run["cache"])
 
 
+def test_a_network_that_hears_sound_is_refused(run, tmp_path):
+    shutil.copytree(run["path"], tmp_path / "r")
+    file = tmp_path / "r" / "config.yaml"
+    file.write_text(file.read_text().replace("model: tiny", "model: musicnn"))
+    with pytest.raises(
+        ModelError, match=r"expected a network on log-mels, received musicnn, which hears sound at 16000"
+    ):
+        export.export_run(tmp_path / "r", tmp_path / "m.tflite", sources=run["sources"], cache=run["cache"])
+
+
 def test_unfinished_run(tmp_path):
     with pytest.raises(ModelError, match="finish it with sentio-tf fit"):
         export.export_run(tmp_path, tmp_path / "m.tflite", sources=["panda4q:x"])

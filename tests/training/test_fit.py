@@ -136,6 +136,30 @@ def test_wrong_architecture_is_one_line_before_anything_is_decoded(run, tmp_path
     assert not (tmp_path / "r").exists()
 
 
+def test_what_a_model_hears(tmp_path):
+    """Training, `evaluate --on` and export ask the same function."""
+    sound = training.heard_spec("musicnn", tmp_path, bits=16, f_max=8000.0)
+    assert (sound.holds, sound.mel.sample_rate) == ("waveform", 16_000)
+    mel = training.heard_spec("crnn", tmp_path, bits=8, f_max=11_025.0)
+    assert (mel.holds, mel.bits, mel.mel.fmax) == ("log-mel", 8, 11_025.0)
+    assert training.heard_spec("crnn", tmp_path, bits=16, f_max=8000.0) == pipeline.Spec(tmp_path)
+
+
+def test_a_run_with_another_band_is_applied_to_that_band(run, tmp_path):
+    """The answers on the same tracks, seen or not, are those of its own predictions."""
+    from sentio_tf.training import apply
+
+    settings = config.load(None, [s for s in run["sets"] if "folds" not in s] + ["epochs=1", "f_max=11025"])
+    training.fit(settings, run["sources"], tmp_path / "r", cache=tmp_path / "c", report=lambda _: None)
+    rows = [r for r in table(tmp_path / "r" / "predictions.csv") if r["corpus"] == "folder-rated"][:2]
+    tracks = {t.track_id: t for s in run["sources"] for t in corpora.read(s) if t.corpus == "folder-rated"}
+    asked = [tracks[r["track_id"]] for r in rows]
+    found = yaml.safe_load((tmp_path / "r" / "config.yaml").read_text())
+    kept, answers = apply._network(tmp_path / "r", found, asked, tmp_path / "c", lambda _: None)
+    assert [t.track_id for t in kept] == [r["track_id"] for r in rows]
+    np.testing.assert_allclose(answers[:, 0], [float(r["valence_hat"]) for r in rows], atol=2e-5)
+
+
 def test_a_command_that_failed_may_be_corrected(run, tmp_path, monkeypatch):
     """Nothing was trained, so the directory is not another run's."""
     with monkeypatch.context() as patch:
