@@ -47,7 +47,7 @@ FITS = {
         *(*COMMON, "model=sample_cnn", "epochs=1", "ema=0.5", "head_alpha=10.0"),
         "augment={noise_snr_db: [10, 30]}",
     ],
-    "frozen": [*COMMON, "model=vit", "weights=random", "epochs=2", "unfreeze={1: 0}"],
+    "frozen": [*COMMON, "model=vit", "weights=random", "epochs=2", "unfreeze={1: 0}", "head_alpha=10.0"],
 }
 CORPORA = {"run": ["rated", "signs"], "frozen": ["rated"]}
 
@@ -251,7 +251,7 @@ def test_a_fit_on_jax(both, mini, name):
     assert json.loads((folder / "metrics.json").read_text())["corpora"]["folder-rated"]
     assert ("frozen stages answer 16 tracks, once" in (folder / "said.txt").read_text()) == (name == "frozen")
     settings = config.load(None, FITS[name])
-    spec = training.waveform_spec(settings, cache) if settings.model in WAVEFORM else pipeline.Spec(cache)
+    spec = pipeline.Spec(cache, "waveform" if settings.model in WAVEFORM else "log-mel")
     with (folder / "predictions.csv").open(newline="") as file:
         rows = {f"{row['corpus']}/{row['track_id']}": row for row in csv.DictReader(file)}
     tracks = [t for corpus in CORPORA[name] for t in corpora.read(f"folder:{mini / corpus}") if t.key in rows]

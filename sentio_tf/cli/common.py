@@ -21,7 +21,7 @@ def require(extra: str, *modules: str) -> None:
 
 
 def need(extra: str, *modules: str) -> None:
-    """Import TensorFlow without its chatter.
+    """Import TensorFlow without its chatter, where it is among the modules.
 
     Raises: SentioError with the install line if any of `modules` is missing.
     """
@@ -31,8 +31,9 @@ def need(extra: str, *modules: str) -> None:
     warnings.filterwarnings("ignore", message=".*shuffle=True.*")
     # And this of attention within one token, which short crops have in the last stage.
     warnings.filterwarnings("ignore", message=".*softmax over axis.*")
-    with quiet():
-        import tensorflow  # noqa: F401
+    if "tensorflow" in modules:
+        with quiet():
+            import tensorflow  # noqa: F401
 
 
 def progress_bar():

@@ -11,7 +11,9 @@ import dataclasses
 import errno
 import hashlib
 import json
+import multiprocessing
 import os
+import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -302,7 +304,7 @@ class Cache:
         with (
             _disk_errors(self.folder),
             Locks(self.folder / "lock") as locks,
-            ProcessPoolExecutor(workers, initializer=_single_thread) as pool,
+            ProcessPoolExecutor(workers, mp_context=_context(), initializer=_single_thread) as pool,
         ):
             try:
                 others = []
@@ -393,6 +395,11 @@ def units(missing: dict[str, Track]) -> Iterator[dict[str, Track]]:
 def unit_name(unit: dict[str, Track]) -> str:
     """Name of a shard: a hash of what was to be in it."""
     return hashlib.sha256("".join(sorted(unit)).encode()).hexdigest()[:24]
+
+
+def _context() -> multiprocessing.context.BaseContext | None:
+    """How workers begin: as Python does it, but JAX' threads do not survive a fork."""
+    return multiprocessing.get_context("spawn") if "jax" in sys.modules else None
 
 
 def _single_thread() -> None:

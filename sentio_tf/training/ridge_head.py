@@ -94,7 +94,11 @@ def features(model: keras.Model) -> keras.Model:
 
     Raises: ValueError as `last_dense`.
     """
-    return keras.Model(model.input, last_dense(model).input, name=f"{model.name}_features")
+    dense = last_dense(model)
+    # The input in this graph: where a network was cut, its layers have another one besides (`frozen.divide`).
+    nodes = (node for level in model._nodes_by_depth.values() for node in level)
+    before = next(node.input_tensors[0] for node in nodes if node.operation is dense)
+    return keras.Model(model.input, before, name=f"{model.name}_features")
 
 
 def last_dense(model: keras.Model) -> keras.layers.Dense:

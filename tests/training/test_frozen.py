@@ -146,7 +146,8 @@ def test_batches_draw_every_track_once_an_epoch_and_can_be_entered_anywhere(run)
     np.testing.assert_array_equal(next(later)[0], drawn[4][0])
 
 
-def test_a_fit_on_answers_is_the_fit_without(run, tmp_path, monkeypatch):
+@pytest.mark.parametrize("alpha", [0, 10])
+def test_a_fit_on_answers_is_the_fit_without(run, tmp_path, monkeypatch, alpha):
     """One window a track and no dropout: the only difference is that the frozen part is not computed again."""
     from sentio_tf.models import MODELS, STAGES
 
@@ -163,7 +164,7 @@ def test_a_fit_on_answers_is_the_fit_without(run, tmp_path, monkeypatch):
     answers = {}
     for cached in ("true", "false"):
         sets = ["model=net", "epochs=3", "batch_size=8", "validation=0.25", "unfreeze={1: 0}", f"cache_frozen={cached}"]
-        settings = config.load(None, sets)
+        settings = config.load(None, [*sets, f"head_alpha={alpha}"])
         out = tmp_path / cached
         said = []
         training.fit(settings, run["sources"], out, cache=run["cache"], report=said.append)
