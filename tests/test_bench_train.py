@@ -131,7 +131,16 @@ def test_the_table_has_ratios_within_the_run(bench):
     text = bench.note(Namespace(threads=2, rounds=3), [0.1, 0.4, 1.9], ["float32 1.20"])
     assert "other processes took meanwhile: 0.4 " in text
     assert "multiple of PyTorch's: float32 1.20. Goal" in text
+    assert text.startswith("Measured on a busy machine")
+    assert "busy machine" not in bench.note(Namespace(threads=2, rounds=3), [0.1, 0.2, 1.9], [])
     assert "PyTorch" not in bench.note(Namespace(threads=2, rounds=3), [], [])
+
+
+def test_the_command_that_is_shown_names_what_was_measured_and_no_path(bench):
+    python = Path("/somewhere/python")
+    options = Namespace(rounds=2, batch=4, threads=2, models=["vit"], ways=["head only"], torch_python=python)
+    shown = "--rounds=2 --batch=4 --threads=2 --models vit --ways 'head only' --torch-python PYTHON"
+    assert bench.said(options) == shown
 
 
 @pytest.mark.parametrize("way", ["float32", "bfloat16"])

@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import resource
+import shlex
 import statistics
 import subprocess
 import sys
@@ -59,6 +60,7 @@ AGAINST = {  # the same step in both
     "head only": "PyTorch, head only",
 }
 TURN_S = 4.0  # a turn lasts so long, or as long as two steps
+BUSY = 0.3  # cores that others take; with more, the table says that it is not to be trusted
 LONGEST_S = 300.0  # that a way may take to get ready
 
 
@@ -96,8 +98,20 @@ def main() -> None:
         note=note(arguments, loads, ratios),
         head=["network", "way", "steps a second", "x float32", "peak memory", "first step"],
         rows=rows,
-        data=f"--rounds {arguments.rounds}" + (" --torch-python PYTHON" if arguments.torch_python else ""),
+        data=said(arguments),
     )
+
+
+def said(arguments: argparse.Namespace) -> str:
+    """The options that decide what is measured, without paths of this machine."""
+    words = [f"--rounds={arguments.rounds}", f"--batch={arguments.batch}", f"--threads={arguments.threads}"]
+    if len(arguments.models) < len(SECONDS):
+        words += ["--models", *arguments.models]
+    if arguments.ways:
+        words += ["--ways", *arguments.ways]
+    if arguments.torch_python:
+        words += ["--torch-python", "PYTHON"]
+    return shlex.join(words)
 
 
 def compare(name: str, arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -171,6 +185,8 @@ def note(arguments: argparse.Namespace, loads: list[float], ratios: list[str]) -
         "tracing and compiling. The ViT's rows: how many of its 12 blocks train; cached answers are those of the "
         "frozen blocks, computed once (`cache_frozen`)."
     )
+    if loads and statistics.median(loads) > BUSY:
+        text = f"Measured on a busy machine: neither speeds nor ratios can be relied on. {text}"
     if ratios:
         text += (
             " PyTorch: the same network, loss and optimizer in eager mode (scaled_dot_product_attention, fused AdamW). "
