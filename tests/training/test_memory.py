@@ -91,7 +91,7 @@ def test_a_suggested_batch_fits():
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
     """A Linux without GPU and without a container's limit."""
-    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: [])
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
     monkeypatch.setattr(memory, "LIMIT", tmp_path / "memory.max")
     (tmp_path / "meminfo").write_text("MemTotal:       32 kB\nMemAvailable:       16 kB\nHugePages_Total: 0\n")
@@ -106,7 +106,7 @@ def test_what_is_left(machine, monkeypatch):
     assert available_bytes() == 1000
     with pytest.raises(ConfigError, match=r"needs about"):
         check_memory(dense(100, 2), 50)
-    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: [f"{kind}:0"])
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cuda:0"])
     assert available_bytes() is None, "a GPU has memory of its own"
 
 

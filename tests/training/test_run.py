@@ -108,7 +108,8 @@ def test_what_is_left_out_is_another_experiment(tmp_path):
     made = shared.ClassicalConfig()
     claim = {"labels_and_audio": "x"}
     shared.claim(tmp_path / "r", made, ["folder:x"], tracks(), work=kept, **claim)
-    shared.claim(tmp_path / "r", made, ["folder:x"], tracks(), work=kept, **claim)
+    (tmp_path / "r" / "fold-0").mkdir()
+    (tmp_path / "r" / "fold-0" / "done.json").write_text("{}")  # something was trained
     with pytest.raises(ConfigError, match="another configuration or other data"):
         shared.claim(tmp_path / "r", made, ["folder:x"], tracks(), work=purged, **claim)
 
