@@ -179,10 +179,16 @@ def test_jobs_begin_in_order_and_may_wait_for_earlier_ones():
 
 
 def test_an_iterator_may_be_collected_in_a_thread_of_its_own():
-    manager = module.threads(2)
-    submit = manager.__enter__()
-    assert submit(manager.__exit__, None, None, None).result(timeout=10) is False
-    assert wait_for(lambda: not threads_alive())
+    # Garbage of other tests must not be collected in these threads: destroying a tf.data iterator takes its time.
+    gc.collect()
+    gc.disable()
+    try:
+        manager = module.threads(2)
+        submit = manager.__enter__()
+        assert submit(manager.__exit__, None, None, None).result(timeout=10) is False
+        assert wait_for(lambda: not threads_alive())
+    finally:
+        gc.enable()
 
 
 def test_wrong_options(tracks, root):
