@@ -111,7 +111,8 @@ def threads(workers: int) -> Iterator[Callable[..., Future]]:
 
     An executor of the standard library would finish all that was submitted before the interpreter ends.
     """
-    todo: queue.SimpleQueue[tuple[Future, Callable, tuple]] = queue.SimpleQueue()
+    # Not SimpleQueue: its get(timeout) never returns where another thread took what woke this one (CPython 3.11).
+    todo: queue.Queue[tuple[Future, Callable, tuple]] = queue.Queue()
     closed = threading.Event()
     main = threading.main_thread()
 
