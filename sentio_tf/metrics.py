@@ -11,6 +11,8 @@ Under a `tf.distribute` strategy of several replicas Keras would add up their me
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import keras
 from keras import ops
 
@@ -21,7 +23,7 @@ AXES = ("valence", "arousal")
 ROUNDING = 1e-6
 
 
-class Moments(keras.metrics.Metric):
+class Moments(keras.metrics.Metric, ABC):
     """Moments of targets and outputs over an epoch, per axis; a metric is a function of them.
 
     Args:
@@ -89,9 +91,9 @@ class Moments(keras.metrics.Metric):
         value = self.measure(variance[0], variance[1], self.co / weight, bias, self.squared_error / weight)
         return ops.mean(ops.where(self.rows > 1, value, 0.0))
 
+    @abstractmethod
     def measure(self, var_true, var_pred, covariance, bias, square):
         """The metric per axis, each `(axes,)`; variances are exactly 0 for constants."""
-        raise NotImplementedError
 
     def get_config(self):
         return {**super().get_config(), "axis": self.axis}

@@ -247,7 +247,7 @@ def test_a_fit_on_jax(both, mini, name):
     """Its saved model gives its predictions on TensorFlow, too."""
     from sentio_tf import config, corpora, pipeline
     from sentio_tf.models import WAVEFORM
-    from sentio_tf.training import fit as training
+    from sentio_tf.training.build import load_model
 
     folder, cache = both / "jax" / name, both / "jax" / "cache"
     assert json.loads((folder / "environment.json").read_text())["backend"] == "jax"
@@ -259,7 +259,7 @@ def test_a_fit_on_jax(both, mini, name):
         rows = {f"{row['corpus']}/{row['track_id']}": row for row in csv.DictReader(file)}
     tracks = [t for corpus in CORPORA[name] for t in corpora.read(f"folder:{mini / corpus}") if t.key in rows]
     assert len(tracks) == len(rows) > 3
-    model = training.load_model(folder / "model.keras")
+    model = load_model(folder / "model.keras")
     estimated = pipeline.predict_tracks(model, tracks, pipeline.open_cache(spec))
     stored = [[float(rows[t.key][f"{axis}_hat"]) for axis in ("valence", "arousal")] for t in tracks]
     assert np.isfinite(stored).all()

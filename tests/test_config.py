@@ -97,7 +97,7 @@ def test_every_recipe_fits_its_model(file):
     import inspect
 
     from sentio_tf.models import MODELS, SOURCES, STAGES
-    from sentio_tf.training.fit import extent
+    from sentio_tf.training.build import extent
 
     model = yaml.safe_load(file.read_text())["model"]
     if model in config.CLASSICAL:

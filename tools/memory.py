@@ -67,7 +67,7 @@ def measure(name: str, batch: int, seconds: float, steps: int) -> dict[str, Any]
     from sentio_tf.layers.normalize import ClipZScore
     from sentio_tf.losses import EmotionLoss
     from sentio_tf.models import SOURCES, WAVEFORM
-    from sentio_tf.training.fit import builder
+    from sentio_tf.training.build import builder
     from sentio_tf.training.memory import activation_bytes
 
     kind, _, size = name.partition(":")

@@ -43,7 +43,7 @@ def export_run(
     """
     from ..models import WAVEFORM
     from ..runtime.engine import Engine
-    from ..training.fit import load_model
+    from ..training.build import load_model
     from ..training.run import COMMIT
     from . import card as cards
     from . import golden, graph, parity, quantize

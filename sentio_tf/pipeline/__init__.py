@@ -13,13 +13,13 @@ from .data import (
     dataset,
     draws,
     places_of,
-    predict_tracks,
     render_tracks,
     target,
     track_frames,
     window_starts,
     windows,
 )
+from .inference import predict_tracks
 from .loader import batches
 
 __all__ = [

@@ -482,32 +482,3 @@ def band_statistics(tracks: Sequence[Track], cache: Cache) -> tuple[np.ndarray, 
         total, square, count = total + x.sum(1), square + (x**2).sum(1), count + x.shape[1]
     mean = total / count
     return mean.astype(np.float32), np.sqrt(np.maximum(square / count - mean**2, 1e-6)).astype(np.float32)
-
-
-def predict_tracks(
-    model, tracks: Sequence[Track], cache: Cache, *, hop_s: float = HOP_S, batch: int = 32
-) -> np.ndarray:
-    """Mean over the windows of each track, `(tracks, 2)`; `model` takes windows of 30 s of what the cache holds."""
-    owner: list[int] = []
-    examples: list[np.ndarray] = []
-    sums = np.zeros((len(tracks), 2))
-    counts = np.zeros(len(tracks))
-
-    def flush():
-        if examples:
-            # Always the same batch shape: one trace, one plan.
-            x = np.zeros((batch, *examples[0].shape), np.float32)
-            x[: len(examples)] = np.stack(examples)
-            y = np.asarray(model.predict_on_batch(x))[: len(examples)]
-            np.add.at(sums, owner, y)
-            np.add.at(counts, owner, 1)
-            owner.clear()
-            examples.clear()
-
-    for i, x in windows(tracks, cache, hop_s=hop_s):
-        owner.append(i)
-        examples.append(x)
-        if len(examples) == batch:
-            flush()
-    flush()
-    return sums / counts[:, None]

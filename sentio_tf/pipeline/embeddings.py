@@ -19,6 +19,7 @@ from ..features.store import open_store
 from ..models import musicnn, pretrained, vit_encoder
 from .cache import Progress, Spec, entry_id, fast_rfft, open_cache
 from .data import crop, window_starts
+from .inference import answers
 
 NETWORKS = ("musicnn", "vit")
 BLOCKS = (6, 9)  # of the ViT: the middle ones tell most about sound
@@ -140,35 +141,11 @@ def _compute(
             else:
                 yield from ((id_, example) for example in own)
 
-    for id_, rows in groupby(_run(model, examples(), batch), key=lambda pair: pair[0]):
+    for id_, rows in groupby(answers(model, examples(), batch=batch), key=lambda pair: pair[0]):
         vectors = np.stack([row for _, row in rows])
         mean = vectors.mean(axis=0)
         yield id_, np.concatenate([mean, vectors.std(axis=0)]) if which == "musicnn" else mean
     yield from failed.items()
-
-
-def _run(
-    model: keras.Model, examples: Iterator[tuple[str, np.ndarray]], batch: int
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Outputs of the network in the order of the examples, several at once."""
-    ids: list[str] = []
-    waiting: list[np.ndarray] = []
-
-    def flush() -> Iterator[tuple[str, np.ndarray]]:
-        # Always the same batch shape: one trace, one plan.
-        x = np.zeros((batch, *waiting[0].shape), np.float32)
-        x[: len(waiting)] = np.stack(waiting)
-        yield from zip(ids, np.asarray(model.predict_on_batch(x)), strict=False)
-        ids.clear()
-        waiting.clear()
-
-    for id_, example in examples:
-        ids.append(id_)
-        waiting.append(example)
-        if len(waiting) == batch:
-            yield from flush()
-    if waiting:
-        yield from flush()
 
 
 def _patches(track: Track, root: Path) -> Examples:

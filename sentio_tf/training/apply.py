@@ -128,7 +128,7 @@ def _classical(
 def _network(
     run: Path, settings: dict, tracks: Sequence[Track], root: Path, report: Callable[[str], None]
 ) -> tuple[list[Track], np.ndarray]:
-    from .fit import heard_spec, load_model
+    from .build import heard_spec, load_model
 
     rendered = pipeline.render_tracks(tracks, root)
     store = pipeline.open_cache(

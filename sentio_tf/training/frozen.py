@@ -26,6 +26,7 @@ from ..contract import HOP_S
 from ..corpora.track import Track
 from ..errors import ConfigError
 from ..pipeline.data import Order, from_python
+from ..pipeline.inference import answers, mean_answers
 from ..pipeline.loader import grouped
 from .memory import available_bytes
 from .run import write_bytes
@@ -126,7 +127,7 @@ class Answers:
         if missing:
             report(f"frozen stages answer {len(missing)} tracks, once")
         examples = pipeline.windows(missing, cache, seconds=seconds, hop_s=hop(seconds))
-        for index, rows in groupby(_run(front, examples, batch), key=lambda pair: pair[0]):
+        for index, rows in groupby(answers(front, examples, batch=batch), key=lambda pair: pair[0]):
             track = missing[index]
             self.of[track.key] = np.stack([row for _, row in rows])
             self._write(track)
@@ -152,17 +153,8 @@ class Answers:
 
     def predict(self, rest: keras.Model, tracks: Sequence[Track], batch: int = 64) -> np.ndarray:
         """Mean answer over the windows of each track, `(tracks, 2)`."""
-        owner = np.repeat(np.arange(len(tracks)), [len(self.of[t.key]) for t in tracks])
-        rows = np.concatenate([self.of[t.key] for t in tracks])
-        y = np.zeros((len(rows), 2))
-        for start in range(0, len(rows), batch):
-            x = np.zeros((batch, *rows.shape[1:]), np.float32)  # always the same shape: one trace
-            part = rows[start : start + batch]
-            x[: len(part)] = part
-            y[start : start + batch] = np.asarray(rest.predict_on_batch(x))[: len(part)]
-        sums = np.zeros((len(tracks), 2))
-        np.add.at(sums, owner, y)
-        return sums / np.bincount(owner, minlength=len(tracks))[:, None]
+        examples = ((i, row) for i, t in enumerate(tracks) for row in self.of[t.key])
+        return mean_answers(rest, examples, len(tracks), batch=batch)
 
     def batches(
         self,
@@ -210,25 +202,3 @@ def identity(front: keras.Model, seconds: float, spec: pipeline.Spec) -> str:
     for array in front.get_weights():
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:24]
-
-
-def _run(
-    front: keras.Model, examples: Iterator[tuple[int, np.ndarray]], batch: int
-) -> Iterator[tuple[int, np.ndarray]]:
-    owners: list[int] = []
-    waiting: list[np.ndarray] = []
-
-    def flush() -> Iterator[tuple[int, np.ndarray]]:
-        x = np.zeros((batch, *waiting[0].shape), np.float32)  # always the same shape: one trace
-        x[: len(waiting)] = np.stack(waiting)
-        yield from zip(owners, np.array(front.predict_on_batch(x))[: len(owners)], strict=True)
-        owners.clear()
-        waiting.clear()
-
-    for index, example in examples:
-        owners.append(index)
-        waiting.append(example)
-        if len(waiting) == batch:
-            yield from flush()
-    if waiting:
-        yield from flush()

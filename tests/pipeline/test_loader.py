@@ -194,19 +194,23 @@ def test_an_iterator_may_be_collected_in_a_thread_of_its_own():
 def test_threads_end_though_another_took_the_job(monkeypatch):
     """With `queue.SimpleQueue` a thread that was woken in vain waited for ever, and the interpreter for it."""
     monkeypatch.setattr(module, "IDLE_S", 0.0003)
-    for _ in range(40):
+    late = threading.Event()
+    for _ in range(60):
         with module.threads(4) as submit:
-            jobs = [submit(time.sleep, 0.0005) for _ in range(12)]
-            for job in jobs:
-                job.result(timeout=10)
-            time.sleep(0.002)
-            pool = threads_alive()
-            watcher = threading.Timer(5, lambda: [submit(int) for _ in range(8)])  # frees what hangs, late
+            for _ in range(20):
+                for _ in range(3):
+                    submit(int)
+                time.sleep(0.004)  # all wait again
+
+            def free(submit=submit):
+                late.set()
+                for _ in range(8):
+                    submit(int)
+
+            watcher = threading.Timer(5, free)
             watcher.start()
-            began = time.monotonic()
         watcher.cancel()
-        assert len(pool) == 4
-        assert time.monotonic() - began < 4, "a thread hung"
+        assert not late.is_set(), "a thread hung"
 
 
 def test_wrong_options(tracks, root):

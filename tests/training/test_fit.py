@@ -9,6 +9,7 @@ import yaml
 from sentio_tf import config, corpora, pipeline
 from sentio_tf.errors import ConfigError, DataError, SentioError
 from sentio_tf.training import fit as training
+from sentio_tf.training.build import heard_spec, load_model
 from sentio_tf.training.callbacks import TrackValidation, score
 from sentio_tf.training.optimizer import PhasedAdamW
 from sentio_tf.training.run import plan, validation_part
@@ -66,7 +67,7 @@ def test_metrics_are_those_of_the_predictions(run):
 
 def test_saved_model_gives_the_predictions(run):
     tracks = [t for s in run["sources"] for t in corpora.read(s)][:4]
-    model = training.load_model(run["path"] / "fold-0" / "model.keras")
+    model = load_model(run["path"] / "fold-0" / "model.keras")
     rows = {r["track_id"] + r["corpus"]: r for r in table(run["path"] / "predictions.csv") if r["fold"] == "0"}
     for track in tracks:
         row = rows.get(track.track_id + track.corpus)
@@ -138,11 +139,11 @@ def test_wrong_architecture_is_one_line_before_anything_is_decoded(run, tmp_path
 
 def test_what_a_model_hears(tmp_path):
     """Training, `evaluate --on` and export ask the same function."""
-    sound = training.heard_spec("musicnn", tmp_path, bits=16, f_max=8000.0)
+    sound = heard_spec("musicnn", tmp_path, bits=16, f_max=8000.0)
     assert (sound.holds, sound.mel.sample_rate) == ("waveform", 16_000)
-    mel = training.heard_spec("crnn", tmp_path, bits=8, f_max=11_025.0)
+    mel = heard_spec("crnn", tmp_path, bits=8, f_max=11_025.0)
     assert (mel.holds, mel.bits, mel.mel.fmax) == ("log-mel", 8, 11_025.0)
-    assert training.heard_spec("crnn", tmp_path, bits=16, f_max=8000.0) == pipeline.Spec(tmp_path)
+    assert heard_spec("crnn", tmp_path, bits=16, f_max=8000.0) == pipeline.Spec(tmp_path)
 
 
 def test_a_run_with_another_band_is_applied_to_that_band(run, tmp_path):

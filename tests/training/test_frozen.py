@@ -7,6 +7,7 @@ import pytest
 from sentio_tf import config, corpora, pipeline
 from sentio_tf.layers.specaugment import SpecAugment
 from sentio_tf.training import fit as training
+from sentio_tf.training.build import load_model
 from sentio_tf.training.frozen import Answers, divide, hop
 
 
@@ -169,7 +170,7 @@ def test_a_fit_on_answers_is_the_fit_without(run, tmp_path, monkeypatch, alpha):
         said = []
         training.fit(settings, run["sources"], out, cache=run["cache"], report=said.append)
         assert any("frozen stages answer" in line for line in said) is (cached == "true")
-        model = training.load_model(out / "model.keras")
+        model = load_model(out / "model.keras")
         answers[cached] = model.get_weights()
     for a, b in zip(answers["true"], answers["false"], strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)

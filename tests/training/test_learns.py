@@ -5,6 +5,7 @@ import pytest
 
 from sentio_tf import config, corpora, pipeline
 from sentio_tf.training import fit as training
+from sentio_tf.training.build import load_model
 
 
 @pytest.mark.slow
@@ -17,6 +18,6 @@ def test_overfits_level(mini, tmp_path):
     sources = [f"folder:{mini / 'rated'}"]
     training.fit(settings, sources, tmp_path / "r", cache=tmp_path / "c", report=lambda _: None)
     tracks = corpora.read(sources[0])
-    model = training.load_model(tmp_path / "r" / "model.keras")
+    model = load_model(tmp_path / "r" / "model.keras")
     arousal = pipeline.predict_tracks(model, tracks, pipeline.open_cache(pipeline.Spec(tmp_path / "c")))[:, 1]
     assert np.corrcoef(arousal, [t.arousal for t in tracks])[0, 1] > 0.8

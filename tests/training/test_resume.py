@@ -11,6 +11,7 @@ import pytest
 from sentio_tf import config, pipeline
 from sentio_tf.errors import ConfigError, SentioError
 from sentio_tf.training import fit as training
+from sentio_tf.training.build import load_model
 from sentio_tf.training.callbacks import Checkpoint, TrackValidation
 
 SETS = ["model=tiny", "epochs=4", "batch_size=8", "crop_s=3", "validation=0.25", "ema=0.5"]
@@ -44,7 +45,7 @@ def killed_in(monkeypatch, run, out, sets, epoch, batch):
 
 
 def weights(path):
-    return training.load_model(path / "model.keras").get_weights()
+    return load_model(path / "model.keras").get_weights()
 
 
 def history(path):
@@ -209,7 +210,7 @@ def test_patience_ends_a_training(run, tmp_path):
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_keeps_weights_and_answers_in_float32(run, tmp_path, precision):
     results = fit(run, tmp_path / "r", [f"precision={precision}", "epochs=2"])
-    model = training.load_model(tmp_path / "r" / "model.keras")
+    model = load_model(tmp_path / "r" / "model.keras")
     assert {str(w.dtype) for w in model.get_weights()} == {"float32"}
     assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
     assert keras.config.dtype_policy().name == "float32"

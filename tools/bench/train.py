@@ -311,7 +311,7 @@ def keras_step(name: str, way: str, *, batch: int) -> tuple[Callable[[], Any], i
     from sentio_tf.layers.normalize import ClipZScore
     from sentio_tf.losses import EmotionLoss
     from sentio_tf.models import SOURCES, STAGES, WAVEFORM
-    from sentio_tf.training.fit import builder, make_optimizer
+    from sentio_tf.training.build import builder, make_optimizer
     from sentio_tf.training.frozen import divide
 
     changes = dict(ways(name)[way])
