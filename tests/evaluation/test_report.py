@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from sentio_tf.evaluation import report, summary, svg
 from sentio_tf.evaluation.predictions import AXES, Predictions
+from sentio_tf.evaluation.report import read, worst, write
+from sentio_tf.evaluation.report.songs import _shrinkage
 
 NASTY = (
     "<script>alert(1)</script>", '"quoted" & \'single\'', "</style><b>bold", "أغنية حزينة", "😀 👩‍🎤 song", "x" * 300,
@@ -78,20 +80,20 @@ def an_evaluation(predictions: Predictions) -> dict:
                     ],
                 },
             }  # fmt: skip
-        quadrant = [report._quadrant(p) for p in part.reference]
-        answered = [report._quadrant(p) for p in part.estimated]
+        quadrant = [worst._quadrant(p) for p in part.reference]
+        answered = [worst._quadrant(p) for p in part.estimated]
         entry["quadrant"] = {
             "accuracy": measured(np.mean([a == b for a, b in zip(quadrant, answered, strict=True)])),
             "f1": measured(0.4),
             "confusion": [
-                [sum((a, b) == pair for pair in zip(quadrant, answered, strict=True)) for b in report.QUADRANTS]
-                for a in report.QUADRANTS
+                [sum((a, b) == pair for pair in zip(quadrant, answered, strict=True)) for b in write.QUADRANTS]
+                for a in write.QUADRANTS
             ],
         }
         both = {axis: {"bias": measured(-0.1), "mae": measured(0.2), "ccc": measured(0.4)} for axis in AXES}
         entry["quadrants"] = {
             q: {"tracks": quadrant.count(q), "groups": quadrant.count(q) // 2, **both, "accuracy": measured(0.6)}
-            for q in report.QUADRANTS
+            for q in write.QUADRANTS
         }
         genres = sorted({g.strip() for genre in part.genre for g in genre.split(";") if g.strip()})
         entry["genres"] = {
@@ -250,7 +252,7 @@ def test_what_the_summary_gives_is_what_the_page_reads():
     for words in ("CCC by genre", "Bias by true quadrant", "right side, by genre", "area under the ROC curve"):
         assert words in page.words
     value = evaluation["corpora"]["rated"]["arousal"]["ccc"]
-    assert report._interval((value["value"], (value["low"], value["high"]))) in page.text
+    assert write.interval((value["value"], (value["low"], value["high"]))) in page.text
 
 
 def test_names_of_users_are_text():
@@ -395,13 +397,13 @@ def test_two_thousand_songs_are_a_page_and_not_a_burden():
 
 
 def test_of_very_many_songs_a_part_is_drawn():
-    predictions = songs(report.DRAWN + 500, kinds=(("many", "rating"),))
+    predictions = songs(read.DRAWN + 500, kinds=(("many", "rating"),))
     html = report.render({}, predictions, [], {})
     page = check(html)
     assert any("4,000 of 4,500 songs are drawn." in t for t in page.text)
     data = json.loads(page.scripts[1])["0"]
-    assert len(data["names"]) == len(data["points"]) == report.DRAWN
-    assert len(set(data["names"])) == report.DRAWN
+    assert len(data["names"]) == len(data["points"]) == read.DRAWN
+    assert len(set(data["names"])) == read.DRAWN
     assert data["names"][-1] == predictions.track_id[-1]
 
 
@@ -596,7 +598,7 @@ def test_signed(value, text):
     ],
 )
 def test_paths_of_this_machine_are_not_told(text, expected):
-    assert report.portable(text) == expected
+    assert write.portable(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -609,7 +611,7 @@ def test_paths_of_this_machine_are_not_told(text, expected):
     ],
 )
 def test_shrinkage_in_words(ratio, slope, words):
-    text = report._shrinkage(ratio, slope)
+    text = _shrinkage(ratio, slope)
     assert all(word in text for word in words)
 
 
