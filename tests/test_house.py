@@ -35,6 +35,7 @@ STOREYS = {
     "export": 8,
     "evaluation.plots": 8,
     "evaluation.label_plane": 8,
+    "evaluation.charts": 8,
     "evaluation.page": 8,
     "evaluation.report": 8,
     "evaluation.svg": 8,

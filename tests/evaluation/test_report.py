@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sentio_tf.evaluation import report, summary, svg
+from sentio_tf.evaluation import charts, report, summary, svg
 from sentio_tf.evaluation.predictions import AXES, Predictions
 from sentio_tf.evaluation.report import read, worst, write
 from sentio_tf.evaluation.report.songs import _shrinkage
@@ -417,7 +417,7 @@ def corner(x, y):
 
 def test_the_plane_is_upright():
     corners = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1], [0, 0]], float)
-    chart = svg.plane(corners, -corners, label="x", songs=0)
+    chart = charts.plane(corners, -corners, label="x", songs=0)
     wedges = [points(d) for d in re.findall(r'd="([^"]+)z"', chart)]
     _, tips = marks(chart)
     for reference, wedge, tip in zip(corners, wedges, tips, strict=True):
@@ -434,7 +434,7 @@ def test_means_of_songs_that_are_rated_alike():
     rng = np.random.default_rng(0)
     reference = np.concatenate([rng.uniform(0.51, 0.74, (8, 2)), rng.uniform(-0.24, -0.01, (7, 2)), [[1.0, 1.0]]])
     estimated = reference / 2
-    chart = svg.plane(reference, estimated, label="x", songs=0)
+    chart = charts.plane(reference, estimated, label="x", songs=0)
     (mean,) = re.findall(r'd="([^"]+)z"', chart.partition('class="means"')[2])  # seven songs and one are no cell
     first, point, last = points(mean)
     np.testing.assert_allclose(np.mean([first, last], axis=0), corner(*reference[:8].mean(axis=0)), atol=0.11)
@@ -446,7 +446,7 @@ def test_means_of_songs_that_are_rated_alike():
 def test_wedges_end_at_the_answers(values):
     """Also beyond the scale, where the edge stands for them, and where rating and answer are one."""
     table = np.array(values)
-    chart = svg.plane(table[:, :2], table[:, 2:], label="x", songs=0)
+    chart = charts.plane(table[:, :2], table[:, 2:], label="x", songs=0)
     wedges = [points(d)[1] for d in re.findall(r'd="([^"]+)z"', chart.partition('class="means"')[0])]
     expected = [corner(*np.clip(e, -1, 1)) for e in table[:, 2:]]
     np.testing.assert_allclose(wedges, expected, atol=0.051)
@@ -456,7 +456,7 @@ def test_wedges_end_at_the_answers(values):
 def test_signs_are_drawn_at_the_answer():
     reference = np.array([[1, 1], [1, 1], [-1, -1]], float)
     estimated = np.array([[0.5, 0.5], [-0.5, 0.5], [-0.25, 0.0]])
-    chart = svg.plane_of_signs(reference, estimated, label="x", songs=0)
+    chart = charts.plane_of_signs(reference, estimated, label="x", songs=0)
     (places,) = marks(chart)
     assert places == [corner(*e) for e in estimated]
     assert [("miss" in m) for m in re.findall(r"<path [^>]*d=[^>]*>", chart.partition("data-marks")[2])] == [0, 1, 0]
@@ -464,7 +464,7 @@ def test_signs_are_drawn_at_the_answer():
 
 def test_calibration():
     estimated, reference = np.array([-1.0, 0.0, 0.5]), np.array([1.0, 0.0, -1.0])
-    chart = svg.calibration(
+    chart = charts.calibration(
         estimated, reference, axis="valence", label="x", songs=0, line=(0.5, 0.25),
         bins=[{"estimated": 0.5, "reference": -0.5, "n": 3}],
     )  # fmt: skip
@@ -483,7 +483,7 @@ def test_calibration():
 def test_a_steep_line_stays_a_line(slope, intercept):
     """Cut at the frame, not bent: its drawn ends lie on it."""
     estimated = np.array([-0.9, 0.8])
-    chart = svg.calibration(
+    chart = charts.calibration(
         estimated, estimated, axis="valence", label="x", songs=0, line=(slope, intercept), bins=[]
     )  # fmt: skip
     found = re.findall(r'class="line" points="([^"]+)"', chart)
@@ -498,11 +498,11 @@ def test_a_steep_line_stays_a_line(slope, intercept):
 
 def test_residuals_and_their_histogram():
     reference, difference = np.array([-1.0, -1.0, 1.0]), np.array([0.5, 0.3, -0.5])
-    chart = svg.residuals(reference, difference, axis="arousal", label="x", songs=0)
+    chart = charts.residuals(reference, difference, axis="arousal", label="x", songs=0)
     (dots,) = marks(chart)
     assert dots == [(46, 8), (46, 46), (352, 198)]
     assert "2 songs: 0.40 on average" in chart
-    chart = svg.histogram(np.array([0.0, 0.04, -0.04, 0.31]), axis="arousal", label="x", title="t")
+    chart = charts.histogram(np.array([0.0, 0.04, -0.04, 0.31]), axis="arousal", label="x", title="t")
     assert re.findall(r"<title>(.*?)</title>", chart) == [
         "3 songs from −0.05 to 0.05", "1 songs from 0.25 to 0.35",
     ]  # fmt: skip
@@ -511,12 +511,12 @@ def test_residuals_and_their_histogram():
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(-3, 3), min_size=1, max_size=50))
 def test_every_song_is_in_one_bar(values):
-    chart = svg.histogram(np.array(values), axis="valence", label="x", title="t")
+    chart = charts.histogram(np.array(values), axis="valence", label="x", title="t")
     assert sum(int(n) for n in re.findall(r"<title>(\d+) songs", chart)) == len(values)
 
 
 def test_bars_of_signs_are_mirrored():
-    chart = svg.mirrored(np.array([0.55, 0.55, 1.0]), np.array([-0.55]), axis="valence", label="x")
+    chart = charts.mirrored(np.array([0.55, 0.55, 1.0]), np.array([-0.55]), axis="valence", label="x")
     bars = re.findall(r'class="(bar[ low]*)" x="(\S+)" y="(\S+)" width="\S+" height="(\S+)"', chart)
     assert [b[0] for b in bars] == ["bar", "bar", "bar low"]
     zero = 8 + 110
@@ -525,7 +525,7 @@ def test_bars_of_signs_are_mirrored():
 
 
 def test_whiskers_are_in_percent():
-    chart = svg.whisker(0, 1, axis="arousal", value=0.63, bounds=(0.5, 0.7), constant=0.0, ceiling=0.9)
+    chart = charts.whisker(0, 1, axis="arousal", value=0.63, bounds=(0.5, 0.7), constant=0.0, ceiling=0.9)
     assert '<circle class="dot" cx="63%"' in chart
     assert '<line class="bound" x1="50%" x2="70%"' in chart
     assert '<line class="constant" x1="0%"' in chart
@@ -537,7 +537,7 @@ def test_curves_mark_the_best_epoch():
     page = page_of(songs(5), NETWORK)
     assert any("best epoch by validation, 12, which" in t for t in page.text)
     assert "my_signs" in page.text  # named at the end of its line
-    chart = svg.curves({"a": ([0, 10], [0.0, 1.0])}, label="x", kind="", x_title="", y_title="", best=[5])
+    chart = charts.curves({"a": ([0, 10], [0.0, 1.0])}, label="x", kind="", x_title="", y_title="", best=[5])
     assert f'class="best" d="M{50 + 151} 8' in chart
 
 
@@ -555,10 +555,10 @@ def test_scores_over_hyperparameters():
     page = page_of(songs(5), CLASSICAL)
     assert {f"{axis}: {name}" for axis in AXES for name in ("C", "gamma", "depth")} <= set(page.text)
     assert {"scale", "auto", "not set", "0.01", "100"} <= set(page.text)
-    wide = svg.scores([0.01, 1, 100], [0.1, 0.2, 0.3], label="x", kind="", title="", y_title="")
+    wide = charts.scores([0.01, 1, 100], [0.1, 0.2, 0.3], label="x", kind="", title="", y_title="")
     first, middle, last = (float(x) for x, _ in points(" ".join(re.findall(r'd="(M[^"]+)h0"', wide))))
     assert middle == pytest.approx((first + last) / 2, abs=0.11)  # a logarithmic axis
-    narrow = svg.scores([1, 2, 10], [0.1, 0.2, 0.3], label="x", kind="", title="", y_title="")
+    narrow = charts.scores([1, 2, 10], [0.1, 0.2, 0.3], label="x", kind="", title="", y_title="")
     first, middle, last = (float(x) for x, _ in points(" ".join(re.findall(r'd="(M[^"]+)h0"', narrow))))
     assert (middle - first) / (last - first) == pytest.approx(1 / 9, abs=0.01)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .. import svg
+from .. import charts, svg
 from ..predictions import AXES
 from . import read, write
 from .read import Corpus
@@ -91,7 +91,7 @@ def _key_rows(rows: Sequence[_Row]) -> str:
     ceilings = any(r.ceiling is not None for r in rows)
     out = (
         '<table class="forest key"><thead><tr><th scope="col">corpus</th><th scope="col">axis</th>'
-        f'<td class="plot" aria-hidden="true">{svg.whisker_axis(low, high)}</td>'
+        f'<td class="plot" aria-hidden="true">{charts.whisker_axis(low, high)}</td>'
         '<th scope="col" class="value">value</th>'
         + ('<th scope="col" class="bound">constant</th>' if constants else "")
         + ('<th scope="col" class="bound">ceiling</th>' if ceilings else "")
@@ -102,7 +102,7 @@ def _key_rows(rows: Sequence[_Row]) -> str:
         out += f'<tbody data-corpus="{index}">'
         for k, r in enumerate(own):
             value, bounds = r.measure
-            chart = svg.whisker(
+            chart = charts.whisker(
                 low, high, axis=r.axis, value=value, bounds=bounds, constant=r.constant, ceiling=r.ceiling
             )
             out += "<tr>"

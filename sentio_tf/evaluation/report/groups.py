@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .. import svg
+from .. import charts
 from ..predictions import AXES
 from ..summary import SMALL
 from . import figures, read, write
@@ -89,7 +89,7 @@ def _forest(
     for name, entry, found in rows:
         tracks, groups = read.count(entry, "tracks"), read.count(entry, "groups")
         small = (tracks is not None and tracks < SMALL_TRACKS) or (groups is not None and groups < SMALL)
-        charts = "".join(svg.whisker(low, high, axis=axis, value=m[0], bounds=m[1]) for axis, m in found)
+        drawn = "".join(charts.whisker(low, high, axis=axis, value=m[0], bounds=m[1]) for axis, m in found)
         values = "".join(
             f'<span class="line"><span class="swatch {axis}"></span><span class="sr">{axis} </span>'
             f"{write.interval(m)}</span>"
@@ -101,10 +101,10 @@ def _forest(
         body += (
             f'<tr{small_class}><th scope="row">{write.name(name)}{flag}{more}</th>'
             f'<td class="bound" data-name="songs">{"–" if tracks is None else f"{tracks:,}"}</td>'
-            f'<td class="plot">{charts}</td><td class="value">{values}</td></tr>'
+            f'<td class="plot">{drawn}</td><td class="value">{values}</td></tr>'
         )
     return (
         f'<h4>{title}</h4><table class="forest"><thead><tr><th scope="col">group</th>'
-        f'<th scope="col" class="bound">songs</th><td class="plot" aria-hidden="true">{svg.whisker_axis(low, high)}'
+        f'<th scope="col" class="bound">songs</th><td class="plot" aria-hidden="true">{charts.whisker_axis(low, high)}'
         f'</td><th scope="col" class="value">value</th></tr></thead><tbody>{body}</tbody></table>'
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import svg
+from .. import charts, svg
 from ..predictions import AXES
 from . import read, write
 from .read import Corpus
@@ -32,13 +32,13 @@ def planes(corpora: Sequence[Corpus]) -> str:
             rated = True
             label = f"{n} songs of {write.clean(c.name)} on the plane, "
             label += "each from the listeners' rating to the model's answer"
-            chart = svg.plane(c.songs.reference, c.songs.estimated, label=label, songs=c.index)
+            chart = charts.plane(c.songs.reference, c.songs.estimated, label=label, songs=c.index)
             caption = f"{c.title}: from rating to answer"
         else:
             signed = True
             hits = int(((c.songs.reference > 0) == (c.songs.estimated > 0)).all(axis=1).sum())
             label = f"{n} songs of {write.clean(c.name)} at the model's answers; {hits} are in their true quadrant"
-            chart = svg.plane_of_signs(c.songs.reference, c.songs.estimated, label=label, songs=c.index)
+            chart = charts.plane_of_signs(c.songs.reference, c.songs.estimated, label=label, songs=c.index)
             caption = f"{c.title}: {hits:,} of {n:,} in the right quadrant"
         out += _figure(c, caption, chart, note)
     if not out:
@@ -47,7 +47,7 @@ def planes(corpora: Sequence[Corpus]) -> str:
     if rated:
         words.append(
             "Each wedge is a song: its broad end where listeners put it, the dot at its point where the model did. "
-            f"Coloured wedges are means of {svg.CELL_SONGS} songs or more that are rated alike."
+            f"Coloured wedges are means of {charts.CELL_SONGS} songs or more that are rated alike."
         )
     if signed:
         words.append(
@@ -71,7 +71,7 @@ def calibrations(corpora: Sequence[Corpus]) -> str:
                 slope, intercept = read.value(tree, "slope"), read.value(tree, "intercept")
                 line = None if slope is None or intercept is None else (slope, intercept)
                 label = f"{axis} of {len(r)} songs of {write.clean(c.name)}: listeners' rating over the model's answer"
-                chart = svg.calibration(e, r, axis=axis, label=label, songs=c.index, line=line, bins=_bins(tree))
+                chart = charts.calibration(e, r, axis=axis, label=label, songs=c.index, line=line, bins=_bins(tree))
                 ratio = read.value(tree, "sd_ratio")
                 words = _shrinkage(ratio if ratio is not None else read.value(c.entry, axis, "sd_ratio"), slope)
                 out += _figure(c, name, chart, words)
@@ -79,7 +79,7 @@ def calibrations(corpora: Sequence[Corpus]) -> str:
                 label = (
                     f"Answers for {axis}, {write.clean(c.name)}: songs that are truly positive above, negative below"
                 )
-                chart = svg.mirrored(e[r > 0], e[r <= 0], axis=axis, label=label)
+                chart = charts.mirrored(e[r > 0], e[r <= 0], axis=axis, label=label)
                 auc = read.measure(c.entry, axis, "auc")
                 words = f"Told apart with an area under the ROC curve of {write.interval(auc)}." if auc else ""
                 out += _figure(c, name, chart, words)
@@ -137,8 +137,8 @@ def residuals(corpora: Sequence[Corpus]) -> str:
             name = f'<span class="swatch {axis}"></span>{c.title}, {axis}'
             mean, within = float(d.mean()), float(np.mean(np.abs(d) <= 0.25))
             label = f"Answer minus rating, {axis}, {write.clean(c.name)}: mean {mean:.2f}"
-            first = svg.histogram(d, axis=axis, label=label, title="answer minus rating")
-            second = svg.residuals(r, d, axis=axis, label=f"{label}, over the rating", songs=c.index)
+            first = charts.histogram(d, axis=axis, label=label, title="answer minus rating")
+            second = charts.residuals(r, d, axis=axis, label=f"{label}, over the rating", songs=c.index)
             note = f"Off by {svg.signed(mean)} on average; {100 * within:.0f} % of the songs within a quarter."
             out += _figure(c, name, first + second, note)
     if not out:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from .. import svg
+from .. import charts
 from ..predictions import AXES
 from . import read, write
 
@@ -43,7 +43,7 @@ def _learning_curves(history: Sequence[Mapping[str, str]]) -> str:
     for (title, kind, unit), names in panels.items():
         series = {label: line for label, column in names.items() if (line := _over_epochs(history, column))}
         if series:
-            chart = svg.curves(
+            chart = charts.curves(
                 series, label=f"{title} over epochs", kind=kind, x_title="epoch", y_title=unit, best=best
             )
             swatch = f'<span class="swatch {kind}"></span>' if kind else ""
@@ -98,7 +98,7 @@ def _inner_scores(history: Sequence[Mapping[str, str]]) -> str:
                 continue
             values, kind = _setting_values([setting[k] for setting in score_of]), axis if axis in AXES else ""
             title = f"{write.clean(axis)}: {write.clean(name)}" if axis else write.clean(name)
-            chart = svg.scores(
+            chart = charts.scores(
                 values,
                 list(score_of.values()),
                 label=f"Inner score over {title}",

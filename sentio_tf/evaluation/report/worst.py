@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import svg
+from .. import charts, svg
 from . import read, write
 from .read import Corpus
 
@@ -41,7 +41,7 @@ def _worst_row(song: Mapping[str, Any], known: Sequence[str], rated: bool) -> st
     track = write.text(write.track(song.get("track_id", "–")))
     return (
         f'<tr data-fold="{write.text(song.get("fold", ""))}" data-q="{_quadrant(reference)}">'
-        f'<td>{svg.glyph(reference, estimated)}</td><th scope="row"><bdi class="clamp" title="{track}">{track}'
+        f'<td>{charts.glyph(reference, estimated)}</td><th scope="row"><bdi class="clamp" title="{track}">{track}'
         f"</bdi></th>{''.join(f'<td>{_optional(song, k)}</td>' for k in known)}"
         f'<td class="num">{_point(reference, rated)}</td><td class="num">{_point(estimated, True)}</td>'
         f'<td class="num" data-v="{0 if error is None else error:.4f}">{write.number(error)}</td></tr>'
