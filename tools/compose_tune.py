@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import soundfile
 
-from sentio_tf.corpora import demo
+from sentio_tf.corpora import demo_sound
 
 RATE = 44_100
 RNG = np.random.default_rng(17)
@@ -39,11 +39,11 @@ LIVELY_LEAD = [
 ]
 
 
-tone = partial(demo.tone, rate=RATE)
-kick = partial(demo.kick, rate=RATE)
-noise = partial(demo.noise, rng=RNG, rate=RATE)
-Track = partial(demo.Line, rate=RATE)
-reverberate = partial(demo.reverberate, rng=RNG, rate=RATE)
+tone = partial(demo_sound.tone, rate=RATE)
+kick = partial(demo_sound.kick, rate=RATE)
+noise = partial(demo_sound.noise, rng=RNG, rate=RATE)
+Track = partial(demo_sound.Line, rate=RATE)
+reverberate = partial(demo_sound.reverberate, rng=RNG, rate=RATE)
 
 PIANO = [(k * (1 + 3e-4 * k * k) ** 0.5, 1 / k**1.5) for k in range(1, 13)]
 BASS = [(k, 1 / k**1.2) for k in range(1, 7)]

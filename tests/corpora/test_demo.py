@@ -20,15 +20,18 @@ from hypothesis import strategies as st
 
 from sentio_tf import corpora
 from sentio_tf.corpora import demo
+from sentio_tf.corpora.demo_cues import CUES, LEAST, Cues, draw_cues, formula
+from sentio_tf.corpora.demo_music import VERSIONS, Theme, compose_song, compose_theme, perform, score, synthesize
+from sentio_tf.corpora.demo_sound import PATCHES, RATE, tone
 from sentio_tf.errors import ConfigError, DataError
 
-THEMES = [demo.compose_theme(0, number) for number in range(12)]
-CALM = demo.Cues(tempo_bpm=90, loudness_db=-26)  # no theme has drums with these
+THEMES = [compose_theme(0, number) for number in range(12)]
+CALM = Cues(tempo_bpm=90, loudness_db=-26)  # no theme has drums with these
 
 
-def play(theme: demo.Theme, cues: demo.Cues, seconds: float = 6.0) -> np.ndarray:
+def play(theme: Theme, cues: Cues, seconds: float = 6.0) -> np.ndarray:
     """Without the tails of the room, which no cue is about."""
-    return demo.perform(replace(theme, room_share=0.02), cues, seconds, np.random.default_rng(0))
+    return perform(replace(theme, room_share=0.02), cues, seconds, np.random.default_rng(0))
 
 
 def rms_db(x: np.ndarray) -> float:
@@ -38,13 +41,13 @@ def rms_db(x: np.ndarray) -> float:
 def centroid(x: np.ndarray) -> float:
     """Hz, of the power spectrum of the whole."""
     power = np.abs(np.fft.rfft(x)) ** 2
-    return float(np.sum(power * np.fft.rfftfreq(len(x), 1 / demo.RATE)) / np.sum(power))
+    return float(np.sum(power * np.fft.rfftfreq(len(x), 1 / RATE)) / np.sum(power))
 
 
 def chroma(x: np.ndarray) -> np.ndarray:
     """Power of the 12 pitch classes, C first, from the nearest semitone of every bin of 55-2000 Hz, `(12,)`."""
     power = np.abs(np.fft.rfft(x * np.hanning(len(x)))) ** 2
-    frequency = np.fft.rfftfreq(len(x), 1 / demo.RATE)
+    frequency = np.fft.rfftfreq(len(x), 1 / RATE)
     part = (frequency > 55) & (frequency < 2000)
     classes = np.round(69 + 12 * np.log2(frequency[part] / 440)).astype(int) % 12
     return np.bincount(classes, weights=power[part], minlength=12)
@@ -74,7 +77,7 @@ def test_reads_back(corpus):
     assert len({t.group for t in tracks}) == 4
     for track in tracks:
         info = soundfile.info(track.path)
-        assert (info.frames, info.samplerate, info.channels) == (3 * demo.RATE, demo.RATE, 1)
+        assert (info.frames, info.samplerate, info.channels) == (3 * RATE, RATE, 1)
 
 
 def test_every_text_says_synthetic(corpus):
@@ -92,7 +95,7 @@ def test_labels_are_the_documented_formula(corpus):
     for row in table(corpus):
         for axis in ("valence", "arousal"):
             expected = float(row[f"{axis}_effect"])
-            for name, cue in demo.CUES.items():
+            for name, cue in CUES.items():
                 value = {"minor": -1.0, "major": 1.0}[row[name]] if name == "mode" else float(row[name])
                 assert cue.low <= value <= cue.high
                 expected += getattr(cue, axis) * (value - (cue.low + cue.high) / 2) / ((cue.high - cue.low) / 2)
@@ -101,7 +104,7 @@ def test_labels_are_the_documented_formula(corpus):
 
 
 def test_directions_are_those_of_the_literature():
-    signs = {name: (np.sign(cue.valence), np.sign(cue.arousal)) for name, cue in demo.CUES.items()}
+    signs = {name: (np.sign(cue.valence), np.sign(cue.arousal)) for name, cue in CUES.items()}
     assert signs == {
         "tempo_bpm": (1, 1),
         "mode": (1, 0),
@@ -111,29 +114,29 @@ def test_directions_are_those_of_the_literature():
         "timbre": (-1, 1),
     }
     # Eerola, Friberg & Bresin (2013) rank mode, tempo and register first.
-    assert [*sorted(demo.CUES, key=lambda name: -abs(demo.CUES[name].valence))][:3] == ["mode", "tempo_bpm", "register"]
+    assert [*sorted(CUES, key=lambda name: -abs(CUES[name].valence))][:3] == ["mode", "tempo_bpm", "register"]
 
 
 @settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 2**40), number=st.integers(0, 3999))
 def test_any_song_lies_in_its_quadrant(seed, number):
-    song = demo.compose_song(seed, number)
-    assert (song.valence, song.arousal) == demo.formula(song.cues, song.effect)
+    song = compose_song(seed, number)
+    assert (song.valence, song.arousal) == formula(song.cues, song.effect)
     for value in (song.valence, song.arousal):
-        assert demo.LEAST <= abs(value) < 1
-    first = number // demo.VERSIONS * demo.VERSIONS
-    versions = [demo.compose_song(seed, i) for i in range(first, first + demo.VERSIONS)]
+        assert LEAST <= abs(value) < 1
+    first = number // VERSIONS * VERSIONS
+    versions = [compose_song(seed, i) for i in range(first, first + VERSIONS)]
     assert len({(np.sign(s.valence), np.sign(s.arousal)) for s in versions}) == 4
     assert len({s.group for s in versions}) == len({s.theme for s in versions}) == 1
     assert len({s.cues for s in versions}) == 4
 
 
 @settings(deadline=None, max_examples=60)
-@given(cues=st.builds(lambda seed: demo.draw_cues(np.random.default_rng(seed)), st.integers(0, 10**6)))
+@given(cues=st.builds(lambda seed: draw_cues(np.random.default_rng(seed)), st.integers(0, 10**6)))
 def test_formula_follows_each_cue_alone(cues):
-    for name, cue in demo.CUES.items():
+    for name, cue in CUES.items():
         ends = ("minor", "major") if name == "mode" else (cue.low, cue.high)
-        (v0, a0), (v1, a1) = (demo.formula(replace(cues, **{name: end})) for end in ends)
+        (v0, a0), (v1, a1) = (formula(replace(cues, **{name: end})) for end in ends)
         if abs(v0) < 1 and abs(v1) < 1:
             assert v1 - v0 == pytest.approx(2 * cue.valence, abs=2e-3)
         if abs(a0) < 1 and abs(a1) < 1:
@@ -141,11 +144,11 @@ def test_formula_follows_each_cue_alone(cues):
 
 
 def test_no_cue_decides_a_quadrant():
-    songs = [demo.compose_song(0, i) for i in range(400)]
+    songs = [compose_song(0, i) for i in range(400)]
     agree = np.mean([(s.cues.mode == "major") == (s.valence > 0) for s in songs])
     assert 0.6 < agree < 0.97
     for name in ("tempo_bpm", "loudness_db"):
-        middle = (demo.CUES[name].low + demo.CUES[name].high) / 2
+        middle = (CUES[name].low + CUES[name].high) / 2
         assert 0.6 < np.mean([(getattr(s.cues, name) > middle) == (s.arousal > 0) for s in songs]) < 0.97
     labels = np.array([(s.valence, s.arousal) for s in songs])
     assert abs(np.corrcoef(labels.T)[0, 1]) < 0.2
@@ -170,17 +173,17 @@ def test_a_song_depends_on_seed_and_number_only(corpus, tmp_path):
     for file in few:
         assert file.read_bytes() == (corpus / "audio" / file.name).read_bytes()
     assert table(tmp_path / "few") == table(corpus)[:9]
-    late = demo.compose_song(0, 15)
+    late = compose_song(0, 15)
     x, _ = soundfile.read(corpus / "audio" / f"{late.track_id}.flac", dtype="float32")
-    np.testing.assert_allclose(demo.synthesize(late, 3), x, atol=2**-15)
+    np.testing.assert_allclose(synthesize(late, 3), x, atol=2**-15)
 
 
 def test_another_seed_is_other_music(corpus):
     for number in (0, 5, 9):
-        one, other = (demo.compose_song(seed, number) for seed in (0, 1))
+        one, other = (compose_song(seed, number) for seed in (0, 1))
         assert one.cues != other.cues
         assert one.theme.melody != other.theme.melody
-        assert not np.array_equal(demo.synthesize(one, 1), demo.synthesize(other, 1))
+        assert not np.array_equal(synthesize(one, 1), synthesize(other, 1))
 
 
 # -- Cues in the sound ----------------------------------------------------------------------------
@@ -193,8 +196,8 @@ def test_loudness_is_real(theme):
 
 
 def test_loudness_is_about_nominal():
-    songs = [demo.compose_song(0, i) for i in range(24)]
-    measured = np.array([rms_db(demo.synthesize(song, 8)) for song in songs])
+    songs = [compose_song(0, i) for i in range(24)]
+    measured = np.array([rms_db(synthesize(song, 8)) for song in songs])
     nominal = np.array([song.cues.loudness_db for song in songs])
     assert abs(np.mean(measured - nominal)) < 1
     assert np.abs(measured - nominal).max() < 6
@@ -205,7 +208,7 @@ def test_onsets_come_faster_with_tempo():
     rates = []
     for bpm in (65, 105, 155):
         cues = replace(CALM, tempo_bpm=bpm, loudness_db=-32, articulation=0.5)
-        found = [len(librosa.onset.onset_detect(y=play(t, cues, 8), sr=demo.RATE)) / 8 for t in THEMES[:6]]
+        found = [len(librosa.onset.onset_detect(y=play(t, cues, 8), sr=RATE)) / 8 for t in THEMES[:6]]
         rates.append(found)
     medians = np.median(rates, axis=1)
     assert (np.diff(medians) > 0).all()
@@ -260,7 +263,7 @@ def test_mode_is_the_third_above_the_tonic(theme):
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 2**32), st.integers(0, 999))
 def test_a_theme_is_eight_whole_bars(seed, number):
-    theme = demo.compose_theme(seed, number)
+    theme = compose_theme(seed, number)
     assert len(theme.melody) == len(theme.chords) == 8
     for bar, chord in zip(theme.melody, theme.chords, strict=True):
         assert [at for at, _, _ in bar] == [0, *itertools.accumulate(length for _, length, _ in bar)][:-1]
@@ -274,7 +277,7 @@ def test_a_score_stays_in_its_key_and_compass():
     allowed = {"major": {0, 2, 4, 5, 7, 9, 11}, "minor": {0, 2, 3, 5, 7, 8, 10, 11}}
     for theme, mode, register in itertools.product(THEMES, allowed, (-10, 0, 10)):
         cues = replace(CALM, mode=mode, register=register)
-        for note in demo.score(theme, cues, 64):
+        for note in score(theme, cues, 64):
             assert 28 <= note.pitch <= 96
             if note.part != "low":  # the fifth of a diminished chord is not in the scale
                 assert (note.pitch - 62 - theme.tonic - register) % 12 in allowed[mode]
@@ -282,8 +285,8 @@ def test_a_score_stays_in_its_key_and_compass():
 
 def test_drums_come_with_energy():
     theme = next(t for t in THEMES if t.drums)
-    for energetic, cues in ((False, CALM), (True, demo.Cues(tempo_bpm=150, loudness_db=-16))):
-        assert any(note.part == "kick" for note in demo.score(theme, cues, 8)) == energetic
+    for energetic, cues in ((False, CALM), (True, Cues(tempo_bpm=150, loudness_db=-16))):
+        assert any(note.part == "kick" for note in score(theme, cues, 8)) == energetic
     assert not all(t.drums for t in THEMES)
 
 
@@ -291,9 +294,9 @@ def test_drums_come_with_energy():
 @pytest.mark.parametrize("seed", [0, 7])
 def test_sound_is_sound(seed, seconds):
     for number in range(24):
-        x = demo.synthesize(demo.compose_song(seed, number), seconds)
+        x = synthesize(compose_song(seed, number), seconds)
         assert x.dtype == np.float32
-        assert len(x) == int(seconds * demo.RATE)
+        assert len(x) == int(seconds * RATE)
         assert np.isfinite(x).all()
         assert np.abs(x).max() < 0.99, "clipped"
         assert abs(x.mean(dtype=np.float64)) < 1e-6, "DC"
@@ -303,8 +306,8 @@ def test_sound_is_sound(seed, seconds):
 @pytest.mark.parametrize("extreme", [min, max])
 def test_the_loudest_and_softest_cues_neither_clip_nor_vanish(extreme):
     for theme in THEMES:
-        ends = {name: extreme(c.low, c.high) for name, c in demo.CUES.items() if name != "mode"}
-        cues = demo.Cues(**ends | {"register": int(ends["register"])})
+        ends = {name: extreme(c.low, c.high) for name, c in CUES.items() if name != "mode"}
+        cues = Cues(**ends | {"register": int(ends["register"])})
         x = play(theme, cues, 4)
         assert np.abs(x).max() < 0.99
         assert all(rms_db(part) > -50 for part in np.array_split(x, 4))
@@ -322,12 +325,12 @@ def test_a_ridge_on_mel_statistics_learns_across_themes():
 
     rows = []
     for number in range(64):
-        song = demo.compose_song(0, number)
-        power = librosa.feature.melspectrogram(y=demo.synthesize(song, 5), sr=demo.RATE, n_mels=32, fmin=20, fmax=8000)
+        song = compose_song(0, number)
+        power = librosa.feature.melspectrogram(y=synthesize(song, 5), sr=RATE, n_mels=32, fmin=20, fmax=8000)
         level = librosa.power_to_db(power)
         step = np.abs(np.diff(level, axis=1)).mean(axis=1)
         rows.append([*level.mean(axis=1), *level.std(axis=1), *step, song.cues.mode == "major"])
-    songs = [demo.compose_song(0, number) for number in range(64)]
+    songs = [compose_song(0, number) for number in range(64)]
     features, groups = np.array(rows, float), [s.group for s in songs]
     model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 5, 13)))
 
@@ -354,8 +357,8 @@ def test_every_form_decodes_to_the_same_music(form, tmp_path):
     assert len(corpora.read(f"folder:{tmp_path / 'd'}")) == 8
     for number, file in enumerate(files):
         x, rate = soundfile.read(file)
-        made = demo.synthesize(demo.compose_song(0, number), 1)
-        assert rate == demo.RATE
+        made = synthesize(compose_song(0, number), 1)
+        assert rate == RATE
         assert abs(len(x) - len(made)) < 0.1 * rate
         assert abs(rms_db(x) - rms_db(made)) < 1
 
@@ -501,7 +504,7 @@ def test_settings_out_of_range(bad, said, tmp_path):
 
 
 def test_tone_has_its_frequency_and_no_alias():
-    x = demo.tone(81, 1.0, partials=[(1, 1.0), (2, 0.5), (20, 1.0)], decay=0.0, attack=0.01)
+    x = tone(81, 1.0, partials=[(1, 1.0), (2, 0.5), (20, 1.0)], decay=0.0, attack=0.01)
     spectrum = np.abs(np.fft.rfft(x * np.hanning(len(x)))) / len(x) * 4
     assert spectrum[880] == pytest.approx(1, abs=0.05)
     assert spectrum[1760] == pytest.approx(0.5, abs=0.03)
@@ -510,7 +513,7 @@ def test_tone_has_its_frequency_and_no_alias():
 
 
 def test_tilt_keeps_the_power():
-    for patch in demo.PATCHES.values():
+    for patch in PATCHES.values():
         for slope in (-6, 0, 4):
             tilted = patch.tilted(slope)
             assert sum(a**2 for _, a in tilted) / 2 == pytest.approx(1)
@@ -522,6 +525,6 @@ def test_tilt_keeps_the_power():
 
 
 def test_cues_default_to_the_middle():
-    for name, value in asdict(demo.Cues()).items():
+    for name, value in asdict(Cues()).items():
         if name != "mode":
-            assert value == pytest.approx((demo.CUES[name].low + demo.CUES[name].high) / 2)
+            assert value == pytest.approx((CUES[name].low + CUES[name].high) / 2)
