@@ -212,7 +212,7 @@ def _print_report(report) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ..corpora.doctor import many
+    from ..corpora.doctor.findings import many
 
     console = Console(emoji=False) if sys.stdout.isatty() else Console(emoji=False, width=120)
     order = list(LEVELS)
@@ -388,7 +388,7 @@ def _print_split(made, tracks, form) -> None:
     import json
     from collections import Counter
 
-    from ..corpora.doctor import QUADRANTS, distribution
+    from ..corpora.doctor.findings import QUADRANTS, distribution
 
     rows = []
     for repeat in range(made.repeats):

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from ..corpora.doctor import Report
+from ..corpora.doctor.findings import Report
 from ..corpora.split import GRID
 from ..corpora.track import Track
 from .plots import AROUSAL, CORNERS, FAINT, INK, QUADRANTS, VALENCE, footer

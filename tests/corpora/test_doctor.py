@@ -409,7 +409,7 @@ def test_deam_and_emomusic_are_the_same_songs(shared):
 
 def test_listening_names_a_worker_that_died(rated, monkeypatch):
     root, _ = rated(count=8, seconds=0.2)
-    monkeypatch.setattr(doctor, "listen_to", die)
+    monkeypatch.setattr(doctor.audio, "listen_to", die)
     with pytest.raises(DataError, match="a worker was killed: out of memory"):
         examine([f"folder:{root}"], workers=1)
 
@@ -484,8 +484,8 @@ def test_holm_keeps_sound_splits_quiet():
         rng = np.random.default_rng(seed)
         tracks = [Track(str(i), "c", Path("x"), str(i), *rng.uniform(-1, 1, 2)) for i in range(150)]
         parts = {t.key: (str(f),) for t, f in zip(tracks, rng.integers(5, size=150), strict=True)}
-        report = doctor.Report([], tracks)
+        report = doctor.findings.Report([], tracks)
         made = split.Split("kfold", parts, {t.key: t.group for t in tracks}, {})
-        doctor._split(report, "split", made, tracks)
+        doctor.splits.check(report, "split", made, tracks)
         alarms += "distributed otherwise" in texts(report, "warning")
     assert alarms <= 8
