@@ -103,7 +103,7 @@ def extract(
 
 def compute_item(item: Item, set: str) -> np.ndarray:
     """Decode and compute one item: float32 `(columns,)`.  Raises: AudioError if it cannot be read."""
-    from .compute import vector_of
+    from .analyse import vector_of
 
     return vector_of(decode.blocks(item.path, offset_s=item.start_s, duration_s=item.duration_s), set)
 

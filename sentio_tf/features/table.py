@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-# Of the values in `compute`: raise it where they change while the table does not.
+# Of the values in `compute` and `analyse`: raise it where they change while the table does not.
 VERSION = 1
 STATISTICS = ("mean", "std", "min", "max")  # over frames; std of the population
 PITCH_CLASSES = ("c", "c_sharp", "d", "d_sharp", "e", "f", "f_sharp", "g", "g_sharp", "a", "a_sharp", "b")

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from sentio_tf.audio import decode
 from sentio_tf.cli import main
-from sentio_tf.features import compute, read
+from sentio_tf.features import analyse, read
 
 RATE = 22_050
 
@@ -39,7 +39,7 @@ def test_files_and_folders_to_a_table(music, tmp_path):
     assert done.stdout == f"{out}: 2 rows x 164 features\n"
     table = read(out)
     assert table.ids == {"path": [str(music / "a.wav"), str(music / "b" / "c.flac")]}
-    np.testing.assert_allclose(table.matrix[0], compute.vector(decode.load(music / "a.wav")), rtol=1e-6)
+    np.testing.assert_allclose(table.matrix[0], analyse.vector(decode.load(music / "a.wav")), rtol=1e-6)
     assert (tmp_path / "cache" / "features.sqlite").exists()
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentio_tf.audio import decode
-from sentio_tf.features import compute
+from sentio_tf.features import analyse, compute
 from sentio_tf.features.table import EXTENDED, RECIPE, columns
 
 RATE = 22_050
@@ -32,7 +32,7 @@ def by_librosa(y, feature):
 
 
 def own(y, *names):
-    vector = compute.vector(y, "extended")
+    vector = analyse.vector(y, "extended")
     return [float(vector[COLUMN[name]]) for name in names]
 
 
@@ -44,7 +44,7 @@ def signals(make_music, tune):
     broken[2 * RATE : 3 * RATE] = 0
     broken[::9000] += 0.3 * rng.random(len(broken[::9000])).astype(np.float32)
     found = {"chords": make_music(6, seed=1), "tune": decode.load(tune, duration_s=12), "broken": broken}
-    return {name: (y, compute.frames(y), compute.vector(y, "extended")) for name, y in found.items()}
+    return {name: (y, analyse.frames(y), analyse.vector(y, "extended")) for name, y in found.items()}
 
 
 @pytest.mark.parametrize("feature", RECIPE, ids=lambda f: f.name)
@@ -76,7 +76,7 @@ def test_real_recordings_equal_the_documented_calls(shared):
     assert len(files) == 3
     for file in files:
         y = decode.load(file, offset_s=2, duration_s=10)
-        vector = compute.vector(y, "extended")
+        vector = analyse.vector(y, "extended")
         seen = {}
         for feature in EXTENDED:
             if feature.group in ("mfcc", "chroma") and not feature.name.endswith(("01", "13", "_c", "_b")):
@@ -91,7 +91,7 @@ def test_real_recordings_equal_the_documented_calls(shared):
 @pytest.mark.parametrize("samples", [1, 2, 100, 511, 512, 1023, 2047, 2049, 6000])
 def test_short_audio_equals_the_documented_calls(samples, rng):
     y = (0.1 * rng.standard_normal(samples)).astype(np.float32)
-    vector = compute.vector(y, "extended")
+    vector = analyse.vector(y, "extended")
     assert vector.shape == (193,)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # librosa's about a signal shorter than a frame
@@ -105,7 +105,7 @@ def test_short_audio_equals_the_documented_calls(samples, rng):
 
 @pytest.mark.parametrize("samples", [1, 700, 30_000])
 def test_digital_silence_has_the_documented_values(samples):
-    values = dict(zip(columns("extended"), compute.vector(np.zeros(samples), "extended").tolist(), strict=True))
+    values = dict(zip(columns("extended"), analyse.vector(np.zeros(samples), "extended").tolist(), strict=True))
     assert values["mfcc_01_mean"] == pytest.approx(-100 * np.sqrt(128), rel=1e-5)
     assert values["spectral_flatness_mean"] == pytest.approx(1, abs=1e-5)
     there = {"mfcc_01_mean", "mfcc_01_min", "mfcc_01_max", "spectral_flatness_mean", "tempo"}
@@ -114,7 +114,7 @@ def test_digital_silence_has_the_documented_values(samples):
 
 
 def test_a_constant_is_finite():
-    assert np.isfinite(compute.vector(np.full(30_000, 0.5), "extended")).all()
+    assert np.isfinite(analyse.vector(np.full(30_000, 0.5), "extended")).all()
 
 
 @settings(max_examples=60, deadline=None)
@@ -135,7 +135,7 @@ def test_whatever_comes_the_values_are_finite_and_in_order(samples, exponent, ki
         "step": lambda: (t > rng.integers(samples)).astype(float),
         "square": lambda: np.sign(np.sin(rng.uniform(0, 3) * t)),
     }[kind]() * 10.0**exponent
-    vector = compute.vector(y, "extended")
+    vector = analyse.vector(y, "extended")
     assert vector.dtype == np.float32
     assert np.isfinite(vector).all()
     mean, std, low, high = vector[:164].reshape(41, 4).T
@@ -165,10 +165,10 @@ def test_flux_and_shapes_of_spectra_do_not_know_the_level(make_music):
 @given(st.lists(st.integers(0, 400), max_size=30))
 def test_segments_lose_nothing_and_keep_their_size(lengths):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compute, "SEGMENT", 100)
-        patch.setattr(compute, "REST", 30)
+        patch.setattr(analyse, "SEGMENT", 100)
+        patch.setattr(analyse, "REST", 30)
         y = np.arange(sum(lengths), dtype=np.float32)
-        pieces = list(compute.segments(np.split(y, np.cumsum(lengths)[:-1]) if lengths else []))
+        pieces = list(analyse.segments(np.split(y, np.cumsum(lengths)[:-1]) if lengths else []))
     assert sum(map(len, pieces)) == len(y)
     if pieces:
         np.testing.assert_array_equal(np.concatenate(pieces), y)
@@ -180,17 +180,17 @@ def test_segments_lose_nothing_and_keep_their_size(lengths):
 def test_blocks_and_whole_audio_give_the_same(make_music):
     y = make_music(4)
     blocks = np.split(y, [1, 700, 701, 50_000])
-    np.testing.assert_array_equal(compute.vector_of(iter(blocks), "extended"), compute.vector(y, "extended"))
+    np.testing.assert_array_equal(analyse.vector_of(iter(blocks), "extended"), analyse.vector(y, "extended"))
 
 
 def test_frames_of_long_audio_are_those_of_its_segments(make_music, monkeypatch):
-    monkeypatch.setattr(compute, "SEGMENT", 3 * RATE)
-    monkeypatch.setattr(compute, "REST", RATE)
+    monkeypatch.setattr(analyse, "SEGMENT", 3 * RATE)
+    monkeypatch.setattr(analyse, "REST", RATE)
     y = make_music(8)
-    parts = [compute.frames(p) for p in (y[: 3 * RATE], y[3 * RATE : 6 * RATE], y[6 * RATE :])]
+    parts = [analyse.frames(p) for p in (y[: 3 * RATE], y[3 * RATE : 6 * RATE], y[6 * RATE :])]
     joined = np.concatenate(parts, axis=1)
-    np.testing.assert_array_equal(compute.frames(y), joined)
-    vector = compute.vector(y, "extended")
+    np.testing.assert_array_equal(analyse.frames(y), joined)
+    vector = analyse.vector(y, "extended")
     np.testing.assert_allclose(vector[:164:4], joined.mean(axis=1), rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(vector[3:164:4], joined.max(axis=1))
     assert vector[COLUMN["crest"]] == pytest.approx(
@@ -202,7 +202,7 @@ def test_frames_of_long_audio_are_those_of_its_segments(make_music, monkeypatch)
 @pytest.mark.parametrize("bad", [np.zeros((2, 9)), [0.0, np.nan], [np.inf], np.zeros(0)])
 def test_what_is_no_signal(bad):
     with pytest.raises(ValueError, match=r"expected .*\. Received: "):
-        compute.vector(bad)
+        analyse.vector(bad)
 
 
 # -- closed forms -------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def chord_progression(*chords):
 
 def test_a_sine_has_its_centroid_there():
     y = sines(100 * BIN)
-    middle = compute.frames(y)[:, 20:-20]
+    middle = analyse.frames(y)[:, 20:-20]
     np.testing.assert_allclose(middle[ROW["spectral_centroid"]], 100 * BIN, rtol=1e-3)
     np.testing.assert_allclose(middle[ROW["rms"]], 0.2 / np.sqrt(2), rtol=1e-3)
     np.testing.assert_allclose(middle[ROW["zero_crossing_rate"]], 2 * 100 / 2048, atol=1 / 2048)
@@ -243,7 +243,7 @@ def test_a_sine_has_its_centroid_there():
 
 def test_clicks_are_percussive_and_in_time():
     harmonic, tempo, rate, pulse = own(clicks(120), "harmonic_ratio_max", "tempo", "onset_rate", "beat_strength")
-    loud = compute.frames(clicks(120))
+    loud = analyse.frames(clicks(120))
     assert loud[ROW["harmonic_ratio"]][loud[ROW["rms"]] > 0.02].mean() < 0.2
     assert harmonic <= 1
     assert tempo == pytest.approx(120, rel=0.03)

@@ -12,7 +12,7 @@ import soundfile
 
 from sentio_tf.audio import decode
 from sentio_tf.errors import DataError, SentioError
-from sentio_tf.features import Item, compute, extract, store, table
+from sentio_tf.features import Item, analyse, extract, store, table
 from sentio_tf.features import extract as extract_function
 
 module = importlib.import_module("sentio_tf.features.extract")
@@ -52,7 +52,7 @@ def test_rows_are_those_of_the_files(songs):
     assert matrix.dtype == np.float32
     assert not failed
     for row, song in zip(matrix, songs, strict=True):
-        np.testing.assert_array_equal(row, compute.vector(decode.load(song), "extended"))
+        np.testing.assert_array_equal(row, analyse.vector(decode.load(song), "extended"))
 
 
 def test_parts_of_files_and_doubled_items(songs, counted, tmp_path):
@@ -61,7 +61,7 @@ def test_parts_of_files_and_doubled_items(songs, counted, tmp_path):
     assert not failed
     assert len(counted) == 2
     np.testing.assert_array_equal(matrix[0], matrix[2])
-    expected = compute.vector(decode.load(songs[0], offset_s=0.5, duration_s=0.75))
+    expected = analyse.vector(decode.load(songs[0], offset_s=0.5, duration_s=0.75))
     np.testing.assert_array_equal(matrix[0], expected)
 
 
