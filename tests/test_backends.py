@@ -40,9 +40,6 @@ SIZES = {
     "sample_cnn": {"samples": 59_049},
     "mobilevit": {"frames": 256, "height": 64, "width": 128},
 }
-# Minutes of compiling; and on a busy machine a compiled CRNN of jaxlib 0.10.1 once gave another first loss (1.127 for
-# 1.072) that no later run repeated: read a failure twice before believing it.
-pytestmark = pytest.mark.slow
 PHASES = {1: 0, 2: 1}  # epoch -> stages that train
 COMMON = ["batch_size=8", "validation=0.25", "crop_s=3"]
 FITS = {
@@ -215,6 +212,15 @@ def test_all_models_are_here():
     from sentio_tf.models import MODELS
 
     assert set(SIZES) == set(MODELS) - {"tiny"}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_weights_are_called_the_same_whatever_was_built_before(name, monkeypatch):
+    """Here their values follow from their names: a CRNN of another process was another one."""
+    shrink(monkeypatch.setattr)
+    first, second = ([v.path for v in build(name).weights] for _ in range(2))
+    assert first == second
+    assert len(set(first)) == len(first)
 
 
 @pytest.mark.parametrize("name", SIZES)

@@ -74,6 +74,7 @@ def build(
     x = layers.Permute((2, 1, 3), name="time_first")(x)
     x = layers.Reshape((steps, bands * channels), name="steps")(x)
     first, second = row.units
-    x = layers.Bidirectional(layers.LSTM(first, return_sequences=True), name="lstm1")(x)
-    x = layers.Bidirectional(layers.LSTM(second), name="lstm2")(x)
+    # Named, or the paths of their weights would depend on what was built before.
+    x = layers.Bidirectional(layers.LSTM(first, return_sequences=True, name="lstm"), name="lstm1")(x)
+    x = layers.Bidirectional(layers.LSTM(second, name="lstm"), name="lstm2")(x)
     return keras.Model(mel, head(x, dropout=head_dropout, seed=seed), name=f"crnn_{size}")
