@@ -1,0 +1,42 @@
+"""The two-stage DFT against numpy's FFT."""
+
+import numpy as np
+import pytest
+
+from sentio_tf.audio.dft import mel_weights, two_stage
+from sentio_tf.audio.mel import filterbank, hann
+from sentio_tf.contract import MEL, MelSpec
+
+SPECS = {"ours": MEL, "up to half the rate": MelSpec(fmax=11_025.0), "short": MelSpec(n_fft=512, hop_length=128)}
+
+
+def by_tables(x, spec, n1):
+    """Complex outputs `(k1, k2)` of one frame, in float64 from the float32 tables."""
+    tables = two_stage(spec, n1)
+    columns = x.reshape(tables.n1, tables.n2)
+    inner = np.einsum("ab,barc->brc", columns, tables.inner.astype(float))  # (n2, real|imaginary, k1)
+    outer = np.einsum("brk,brsj->skj", inner, tables.outer.astype(float))
+    return outer[0] + 1j * outer[1], tables
+
+
+@pytest.mark.parametrize("n1", [32, 64])
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_equals_numpy(spec, n1, rng):
+    x = rng.standard_normal(spec.n_fft)
+    found, tables = by_tables(x, spec, n1)
+    expected = np.abs(np.fft.rfft(x * hann(spec.n_fft)))
+    held = tables.bin_of >= 0
+    np.testing.assert_allclose(np.abs(found[held]), expected[tables.bin_of[held]], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_every_bin_of_the_filters_once(spec):
+    first, last, weights = filterbank(spec)
+    bins = two_stage(spec).bin_of
+    assert sorted(bins[bins >= 0]) == list(range(first, last))
+    np.testing.assert_allclose(mel_weights(spec).sum(axis=(0, 1)), weights.sum(axis=0), rtol=1e-5)
+
+
+def test_frames_that_cannot_be_cut():
+    with pytest.raises(ValueError, match="expected n_fft a multiple of 64 and of hop_length"):
+        two_stage(MelSpec(hop_length=600))
