@@ -39,6 +39,7 @@ SIZES = {
     "musicnn": {"weights": None, "samples": 47_616},
     "sample_cnn": {"samples": 59_049},
     "mobilevit": {"frames": 256, "height": 64, "width": 128},
+    "efficientnet_lite": {"weights": None, "frames": 256, "height": 64, "width": 64},
 }
 PHASES = {1: 0, 2: 1}  # epoch -> stages that train
 COMMON = ["batch_size=8", "validation=0.25", "crop_s=3"]
@@ -54,11 +55,23 @@ CORPORA = {"run": ["rated", "signs"], "frozen": ["rated"]}
 
 def shrink(patch) -> None:
     """Replace the tables of sizes by miniatures; `patch(module, name, value)`."""
-    from sentio_tf.models import ast, cnn_transformer, crnn, mobilevit, musicnn, sample_cnn, short_chunk_cnn, vit
+    from sentio_tf.models import (
+        ast,
+        cnn_transformer,
+        crnn,
+        efficientnet_lite,
+        mobilevit,
+        musicnn,
+        sample_cnn,
+        short_chunk_cnn,
+        vit,
+    )
 
     patch(ast, "SIZES", {"small": ast.Size(16, 1, 2)})
     patch(cnn_transformer, "SIZES", {"published": cnn_transformer.Size(8, 16, 1, 2)})
     patch(crnn, "SIZES", {"recipe": crnn.Size((4, 8, 8), (8, 4))})
+    small = efficientnet_lite.Stage(1, 3, 1, 1, 8), efficientnet_lite.Stage(2, 5, 2, 2, 8)
+    patch(efficientnet_lite, "SIZES", {"lite0": efficientnet_lite.Size(8, small, 16, 0)})
     patch(mobilevit, "SIZES", {"xxs": mobilevit.Size((8, 8, 8, 8, 8), (8, 8, 8), 2, 0)})
     patch(mobilevit, "DEPTHS", (1, 1, 1))
     for name in ("TIMBRAL_FILTERS", "TEMPORAL_FILTERS", "MIDEND_FILTERS"):

