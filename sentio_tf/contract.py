@@ -88,6 +88,25 @@ class SignatureContract:
 
 
 @dataclass(frozen=True)
+class StreamContract:
+    """Signatures for a live timeline: `front_end` makes the frames of new sound, `network` judges a window of frames.
+
+    A step of the stream is `frames` hops.  `network` floors what it gets, so that `network` of all frames of a window
+    is `predict` of its sound.
+    """
+
+    front_end: str = "front_end"  # samples [1, n_fft + (frames - 1) * hop] -> log_mel [1, n_mels, frames, 1]
+    network: str = "network"  # log_mel [1, n_mels, frames of a window, 1] -> the outputs of predict
+    samples_name: str = "samples"
+    mel_name: str = "log_mel"
+    frames: int = 43  # .998 s
+
+    def samples(self, spec: MelSpec = MEL) -> int:
+        """Samples that `front_end` takes: `n_fft / 2` before the first frame's centre to as many behind the last's."""
+        return spec.n_fft + (self.frames - 1) * spec.hop_length
+
+
+@dataclass(frozen=True)
 class Card:
     """The model card that travels inside the `.tflite` as metadata entry `sentio.json`.
 
@@ -115,6 +134,8 @@ class Card:
     parity: dict[str, Any] = field(default_factory=dict)
     minimum_runtime: str = ""
     golden: dict[str, Any] = field(default_factory=dict)
+    stream: StreamContract | None = None  # None: the file has the signature `predict` alone
+    content_sha256: str = ""  # of the file with these 64 digits as zeros, see runtime.flatbuffer
     schema: str = SCHEMA
 
     def to_json(self) -> str:
@@ -138,10 +159,17 @@ class Card:
                 "update sentio-tf, or export the model again with this version"
             )
         known = {f.name: f for f in dataclasses.fields(cls)}
-        nested = {"audio": AudioContract, "windows": WindowContract, "signature": SignatureContract}
+        nested = {
+            "audio": AudioContract,
+            "windows": WindowContract,
+            "signature": SignatureContract,
+            "stream": StreamContract,
+        }
         try:
             values = {k: v for k, v in raw.items() if k in known}
             for key, kind in nested.items():
+                if key == "stream" and raw.get(key) is None:  # cards of older exports
+                    continue
                 names = {f.name for f in dataclasses.fields(kind)}
                 values[key] = kind(**{k: v for k, v in raw[key].items() if k in names})
             card = cls(**values)
@@ -163,6 +191,7 @@ class Card:
             and all(_is_number(self.uncertainty.get(f"{axis}_std", 0.0)) for axis in AXES),
             "signature": all(isinstance(n, str) for n in (self.signature.name, self.signature.input))
             and isinstance(self.signature.output, str),
+            "stream": self.stream is None or (isinstance(self.stream.frames, int) and self.stream.frames > 0),
         }
         bad = [name for name, good in checks.items() if not good]
         if not bad and not (_is_number(windows.hop_s) and 0 < windows.hop_s <= audio.samples / audio.sample_rate):

@@ -120,6 +120,27 @@ def tiny(*, normalize, frames=1292, seed=None, width=4):
 
 
 @pytest.fixture(scope="session")
+def stream_model(tmp_path_factory) -> Path:
+    """A float `.tflite` of `tiny` with the three signatures; answers that differ from window to window."""
+    import keras
+
+    from sentio_tf.contract import Card, StreamContract
+    from sentio_tf.export import graph
+    from sentio_tf.export.card import embed
+    from sentio_tf.layers.normalize import ClipZScore
+
+    keras.utils.set_random_seed(0)
+    network = tiny(normalize=ClipZScore(name="normalize", dtype="float32"))
+    kernel = network.layers[-1].kernel
+    kernel.assign(20 * kernel)
+    model = graph.to_tflite(graph.waveform_model(network, transform="matmul"))
+    path = tmp_path_factory.mktemp("stream") / "stream.tflite"
+    card = Card(name="tiny", version="0.0.0", licence="CC0-1.0", git_commit="unknown", stream=StreamContract())
+    path.write_bytes(embed(model, card))
+    return path
+
+
+@pytest.fixture(scope="session")
 def run(mini, tmp_path_factory):
     """A finished run on the miniature corpora: two folds and a final model, two epochs each."""
     from sentio_tf import config, pipeline

@@ -11,13 +11,16 @@ import click
 
 from .. import __version__
 from ..errors import SentioError
+from .benchmark import benchmark
 from .data import data
 from .evaluate import compare, evaluate, report
 from .export import export
 from .features import features
 from .fit import fit
+from .listen import listen
 from .models import models
 from .predict import predict
+from .verify import verify
 
 
 class Group(click.Group):
@@ -40,5 +43,5 @@ def main() -> None:
     """
 
 
-for command in (predict, models, data, features, fit, export, evaluate, compare, report):
+for command in (predict, listen, models, data, features, fit, export, verify, benchmark, evaluate, compare, report):
     main.add_command(command)

@@ -1,70 +1,45 @@
-"""A `.tflite` with its card: one interpreter, one signature, waveform in, emotion out."""
+"""A `.tflite` with its card: one interpreter, waveform in, emotion out; for streams, its two halves."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
-import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..contract import METADATA_NAME, Card
+from ..contract import METADATA_NAME, Card, MelSpec
 from ..errors import ModelError
 from ..terminal import quiet
+from .flatbuffer import read_metadata
+
+Answer = tuple[float, float, float | None]  # valence, arousal, domain distance or None
 
 
-def read_metadata(model: bytes, name: str = METADATA_NAME) -> bytes | None:
-    """Content of the flatbuffer's metadata entry `name`, None if there is none.
+@dataclass(frozen=True)
+class Stages:
+    """The two halves of `predict`: frames of new sound, and the judgement of a window of frames.
 
-    Walks four tables of the TFLite schema (Model.metadata -> Metadata.buffer -> Model.buffers) by
-    hand, so that the base install needs no flatbuffers package; phones do the same.
-
-    Raises: ModelError if the bytes are no TFLite flatbuffer or are cut short.
+    Both functions take and give float32; `network` raises ModelError if the model answers NaN.
     """
-    if len(model) < 8 or model[4:8] != b"TFL3":
-        raise ModelError("expected a TFLite model, received a file that is none")
 
-    def u32(at: int) -> int:
-        return int(struct.unpack_from("<I", model, at)[0])
+    spec: MelSpec  # of the card
+    frames: int  # that a call of `front_end` makes, side by side
+    front_end: Callable[[np.ndarray], np.ndarray]  # (n_fft + (frames - 1) * hop,) -> (n_mels, frames) [dB]
+    network: Callable[[np.ndarray], Answer]  # (n_mels, frames of a window) [dB]
 
-    def field(table: int, index: int) -> int | None:
-        """Position of a field of a table, None if it is absent."""
-        vtable = table - struct.unpack_from("<i", model, table)[0]
-        slot = 4 + 2 * index
-        if slot >= struct.unpack_from("<H", model, vtable)[0]:
-            return None
-        offset = struct.unpack_from("<H", model, vtable + slot)[0]
-        return table + offset if offset else None
+    @property
+    def step(self) -> int:
+        """Samples from one call of `front_end` to the next."""
+        return self.frames * self.spec.hop_length
 
-    def follow(at: int) -> int:
-        return at + u32(at)
-
-    try:
-        root = follow(0)
-        entries, buffers = field(root, 6), field(root, 4)  # Model.metadata, Model.buffers
-        if entries is None or buffers is None:
-            return None
-        vector = follow(entries)
-        for i in range(u32(vector)):
-            entry = follow(vector + 4 + 4 * i)
-            label, number = field(entry, 0), field(entry, 1)  # Metadata.name, Metadata.buffer
-            if label is None:
-                continue
-            text = follow(label)
-            if model[text + 4 : text + 4 + u32(text)] != name.encode():
-                continue
-            index = u32(number) if number is not None else 0
-            data = field(follow(follow(buffers) + 4 + 4 * index), 0)  # Buffer.data
-            if data is None:
-                return b""
-            content = follow(data)
-            size = u32(content)
-            if content + 4 + size > len(model):
-                raise struct.error
-            return model[content + 4 : content + 4 + size]
-    except struct.error:
-        raise ModelError("the TFLite model is cut short or damaged; get it again") from None
-    return None
+    @property
+    def samples(self) -> int:
+        """Samples that `front_end` takes."""
+        return self.spec.n_fft + (self.frames - 1) * self.spec.hop_length
 
 
 class Engine:
@@ -80,6 +55,7 @@ class Engine:
 
     def __init__(self, path: str | Path, *, threads: int | None = None):
         self.path = Path(path)
+        self._stages: Stages | None = None
         try:
             content = self.path.read_bytes()
         except OSError as error:
@@ -120,15 +96,82 @@ class Engine:
                 f"{signature.output}, received {sorted(details)} {shape} -> {sorted(outputs)}; export it again"
             )
 
-    def __call__(self, samples: np.ndarray) -> tuple[float, float, float | None]:
+    def __call__(self, samples: np.ndarray) -> Answer:
         """One window, float32 `(card.audio.samples,)` -> valence, arousal, domain distance or None.
 
         Raises: ModelError if the model answers NaN.
         """
+        return self._answer(self._runner(**{self.card.signature.input: np.asarray(samples, np.float32)[None]}))
+
+    def _answer(self, outputs: Mapping[str, np.ndarray]) -> Answer:
         signature = self.card.signature
-        answer = self._runner(**{signature.input: np.asarray(samples, np.float32)[None]})
-        valence, arousal = (float(v) for v in answer[signature.output].reshape(-1))
-        distance = float(answer[signature.distance].reshape(-1)[0]) if signature.distance in answer else None
+        valence, arousal = (float(v) for v in outputs[signature.output].reshape(-1))
+        distance = outputs.get(signature.distance or "")
         if not (np.isfinite(valence) and np.isfinite(arousal)):
             raise ModelError(f"{self.path}: the model answered NaN; export it again")
-        return valence, arousal, distance
+        return valence, arousal, None if distance is None else float(distance.reshape(-1)[0])
+
+    def stages(self) -> Stages:
+        """What a stream needs of the file.  LiteRT prepares it at the first call: it takes memory of its own.
+
+        Raises: ModelError if the file has no such signatures, or others than its card promises.
+        """
+        if self._stages is None:
+            self._stages = self._prepare_stages()
+        return self._stages
+
+    def _prepare_stages(self) -> Stages:
+        stream, spec = self.card.stream, self._mel_spec()
+        if spec is None:
+            raise ModelError(
+                f"{self.path}: expected a network on log-mel frames, received one that takes sound and has no front "
+                "end of its own, so nothing of a window can be used again; use predict"
+            )
+        if stream is None:
+            raise ModelError(
+                f"{self.path}: expected a model with the signatures of a stream, received one of an older export, "
+                "with predict alone; export the run again"
+            )
+        window = (1, spec.n_mels, spec.frames(self.card.audio.samples), 1)
+        part = (1, spec.n_mels, stream.frames, 1)
+        front_end = self._runner_of(stream.front_end, stream.samples_name, (1, stream.samples(spec)))
+        network = self._runner_of(stream.network, stream.mel_name, window)
+        return Stages(
+            spec=spec,
+            frames=stream.frames,
+            front_end=lambda samples: front_end(samples[None])[stream.mel_name].reshape(part[1:3]),
+            network=lambda log_mel: self._answer(network(log_mel[None, :, :, None])),
+        )
+
+    def _mel_spec(self) -> MelSpec | None:
+        """The card's front end; None where the network has its own."""
+        raw = self.card.front_end
+        if not raw:
+            return None
+        try:
+            spec = MelSpec(**{f.name: raw[f.name] for f in dataclasses.fields(MelSpec)})
+            sizes = (spec.n_fft, spec.hop_length, spec.n_mels)
+            if all(isinstance(n, int) and n > 0 for n in sizes) and spec.n_fft % 2 == 0:
+                return spec
+        except (KeyError, TypeError):
+            pass
+        raise ModelError(
+            f"{self.path}: expected a card with n_fft, hop_length and n_mels of its front end, received {raw}; "
+            "export it again"
+        )
+
+    def _runner_of(self, name: str, argument: str, shape: tuple[int, ...]) -> Callable[[np.ndarray], dict[str, Any]]:
+        """A signature of the stream as a function.  Raises: ModelError if it is missing or takes something else."""
+        try:
+            with quiet():
+                runner = self._interpreter.get_signature_runner(name)
+                details = runner.get_input_details()
+        except (ValueError, RuntimeError):
+            details = {}
+        received = {key: tuple(value["shape"].tolist()) for key, value in details.items()}
+        if received != {argument: shape}:
+            raise ModelError(
+                f"{self.path}: expected a signature {name}({argument} {list(shape)}), as its card promises, "
+                f"received {received or 'none'}; export it again"
+            )
+        return lambda values: runner(**{argument: np.asarray(values, np.float32)})

@@ -12,9 +12,10 @@ import numpy as np
 from ..audio import decode
 from ..audio.windows import windows
 from ..contract import Prediction, Segment
-from ..errors import AudioError, ModelError, SentioError
+from ..errors import AudioError, ConfigError, ModelError, SentioError
 from .engine import Engine
 from .mood import mood, quadrant
+from .stream import Stream
 
 # Below this share of the contract's rate the music lacks the bands the model listens to.
 LOW_RATE = 16_000  # Hz
@@ -131,6 +132,32 @@ class Predictor:
             warnings=tuple(self._warnings(formats[0], end_s, repeated, count - len(segments), in_domain)),
             timeline=tuple(segments),
         )
+
+    def stream(self, *, every_s: float = 1.0, eager: bool = False) -> Stream:
+        """A live timeline: what it hears is judged again about every `every_s` [s], at a fraction of a window's cost.
+
+        A model without signatures for streams (an older export, a network that takes sound) judges whole windows;
+        `Stream.incremental` tells.
+
+        >>> stream = load().stream()
+        >>> for block in microphone:  # float32 (n,), mono, at card.audio.sample_rate
+        ...     for segment in stream.push(block):
+        ...         show(segment.end_s, segment.valence, segment.arousal)
+
+        Args:
+            every_s: between answers, rounded to whole steps of the model (.998 s), at least one.
+            eager: answer before a window was heard, too, see `Stream`.
+
+        Raises: ConfigError unless 0 < every_s <= a window; ModelError if the file breaks its card's promise.
+        """
+        card = self.card
+        longest = card.audio.samples / card.audio.sample_rate
+        if not 0 < every_s <= longest:
+            raise ConfigError(f"expected every_s of more than 0 and at most {longest:g} s, received {every_s}")
+        incremental = card.stream is not None
+        step = self.engine.stages().step if incremental else card.audio.sample_rate
+        steps = min(max(1, round(every_s * card.audio.sample_rate / step)), card.audio.samples // step)
+        return Stream(self.engine, steps=steps, eager=eager, incremental=incremental)
 
     def _in_domain(self, distances: list[float]) -> bool | None:
         threshold = self.card.domain.get("threshold")
