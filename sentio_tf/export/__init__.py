@@ -1,26 +1,40 @@
-"""A run directory becomes one `.tflite`: graph, quantisation, parity, card."""
+"""A run directory becomes one file: graph, quantisation, parity, card."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
 
 from .. import __version__
 from .. import config as configuration
-from ..contract import MEL, Card, SignatureContract
+from ..contract import AXES, MEL, SAMPLE_RATE, WINDOW_SAMPLES, AudioContract, Card, MelSpec, SignatureContract
 from ..errors import ModelError
+from .settings import FINAL, TARGETS, Quantization
 
-# Windows for calibration and for the parity check; drawn evenly over the corpora.
-REPRESENTATIVE = 64
-PARITY = 96
+if TYPE_CHECKING:
+    import keras
+
+    from .error_report import Report
+
 NON_COMMERCIAL = "CC BY-NC-SA 4.0"
 OWN = "not stated by the owner of the training music"
+FEWEST = 4  # songs to compare with Keras
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What `export_run` wrote: the card, and the error of the layers if it was asked for."""
+
+    card: Card
+    layers: Report | None = None
 
 
 def export_run(
@@ -28,102 +42,122 @@ def export_run(
     out: Path,
     *,
     sources: Sequence[str],
-    quantization: str = "dynamic",
+    to: str = "tflite",
+    quantization: Quantization | str = "dynamic",
+    fold: str = FINAL,
     name: str | None = None,
     licence: str | None = None,
     cache: Path | None = None,
-) -> Card:
-    """Write the run's final model to `out` and return its card.
+    report: Callable[[str], None] = lambda _: None,
+) -> Exported:
+    """Write the run's final model, or that of a fold, to `out`.
 
     `sources` must be the corpora of the run: representative windows for INT8 and the windows of the
-    parity check come from there, each song for one of the two.
+    parity check come from there, no artist or series in both.
 
-    Raises: ModelError if the run is incomplete, the data are others, the graph needs more than
+    Args:
+        to: `tflite`, or, in float, `onnx` or `savedmodel` (a folder).
+        quantization: of a `.tflite`; a kind alone, or all its settings.
+        fold: whose model; that of a fold has not heard the fold's songs, which are then what it is compared on.
+        report: takes lines about what is worth knowing meanwhile.
+
+    Raises: ModelError if the run is incomplete, the data are others or say too little, the graph needs more than
         builtins, or the exported model deviates from Keras by more than `parity.TOLERANCE`.
     """
-    from ..models import WAVEFORM
-    from ..runtime.engine import Engine
     from ..training.build import load_model
     from ..training.run import COMMIT
-    from . import card as cards
-    from . import golden, graph, parity, quantize
+    from . import graph, parity, representative, targets
 
-    results = _read_run(run)
-    if (run / "model.skops").exists():
-        raise ModelError(f"{run}: expected a network, received a classical model, which has no export; fit mobilevit")
-    settings = results["config"]
-    if settings.get("model") in WAVEFORM:
+    if to not in TARGETS:
+        raise ModelError(f"expected a target of {', '.join(TARGETS)}, received {to!r}")
+    how = Quantization(quantization) if isinstance(quantization, str) else quantization
+    if to != "tflite" and how.kind != "none":
+        raise ModelError(f"expected quantization none for {to}, which is exported in float, received {how.kind}")
+    results = read_run(run)
+    settings, metrics = results["config"], results["metrics"]
+    network = load_model(model_file(run, fold))
+    audio = audio_of(settings)
+    calibrating, compared = representative.draw(
+        run,
+        sources,
+        settings,
+        root=cache or configuration.cache_root(),
+        fold=fold,
+        audio=audio,
+        representative=how.representative,
+        calibrate=how.kind == "int8",
+    )
+    if how.kind == "int8":
+        representative.check_representative(calibrating, settings["data"], report=report)
+    if len(compared.samples) < FEWEST:
         raise ModelError(
-            f"{run}: expected a network on log-mels, received {settings['model']}, which hears sound at "
-            f"{WAVEFORM[settings['model']]} Hz and has no export yet; fit another model"
+            f"expected {FEWEST} readable songs or more to compare with Keras, received {len(compared.samples)}"
         )
-    front_end = dataclasses.replace(MEL, fmax=settings.get("f_max", MEL.fmax))
-    network = load_model(run / "model.keras")
-    domain = np.load(run / "domain.npz")
-    model = graph.waveform_model(network, spec=front_end, domain=(domain["mean"], domain["std"]))
-    tracks = _draw(sources, results["config"], REPRESENTATIVE + PARITY, cache or configuration.cache_root())
-    tracks, windows = _windows(tracks)
-    half = min(REPRESENTATIVE, len(tracks) // 2)
 
-    content = quantize.quantize(graph.to_tflite(model), quantization, scope=network.name, representative=windows[:half])
-    metrics = results["metrics"]
+    reference = keras_model(run, network, settings)
+    domain = _domain(run, settings)
     card = Card(
         name=name or run.name,
         version=__version__,
-        licence=licence or default_licence(results["config"]["data"]),
+        licence=licence or default_licence(settings["data"]),
         git_commit=COMMIT,
         description="Valence and arousal of music, trained on human ratings; see metrics for what it can do.",
-        signature=SignatureContract(distance=graph.DISTANCE),
-        front_end=dataclasses.asdict(front_end),
+        audio=audio,
+        signature=SignatureContract(distance=graph.DISTANCE if domain else None),
+        front_end=_front_end(settings),
         training={
-            "corpora": results["config"]["data"],
-            "terms": terms(results["config"]["data"]),
-            "config": {k: v for k, v in results["config"].items() if k not in ("data", "split")},
+            "corpora": settings["data"],
+            "terms": terms(settings["data"]),
+            "config": {k: v for k, v in settings.items() if k not in ("data", "split")},
             "split": metrics["split"],
             "protocol": metrics["protocol"],
         },
         metrics=metrics["corpora"],
         uncertainty=_uncertainty(metrics["corpora"], metrics["protocol"]),
-        domain={k: domain[k].item() for k in ("threshold", "quantile", "out_of_fold")},
-        quantization=quantization,
-        minimum_runtime=cards.minimum_runtime(content),
+        domain=domain,
+        quantization=how.kind,
     )
+    if to == "savedmodel":
+        target: targets.Target = targets.SavedModel(reference)
+    else:
+        exported = keras_model(run, network, settings, transform="matmul")
+        target = targets.Onnx(exported) if to == "onnx" else targets.TFLite(exported, network.name, how, calibrating)
+    layers = target.layers(compared.samples) if isinstance(target, targets.TFLite) else None
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_suffix(".part")
-    part.write_bytes(cards.embed(content, card))
-    engine = Engine(part, threads=1)
-
-    reference = np.array([_label(t) for t in tracks[half:]])
-    rated = np.array([t.rated for t in tracks[half:]])
-    found = parity.compare(model, engine, windows[half:], reference, rated)
-    waveform = golden.golden_waveform()
-    valence, arousal, distance = engine(waveform)
-    card = dataclasses.replace(
-        card,
-        parity=found,
-        golden={
-            "waveform": "export.golden.golden_waveform",
-            "sha256": golden.sha256(waveform),
-            "valence_arousal": [valence, arousal],
-            "domain_distance": distance,
-        },
-    )
-    part.write_bytes(cards.embed(content, card))
-    limit = parity.TOLERANCE[quantization]
-    if not found["max"] <= limit:
-        part.unlink()
-        raise ModelError(
-            f"{out}: expected at most {limit} deviation from Keras with {quantization}, received {found['max']} "
-            f"(mean {found['mean']}, CCC lost {found['ccc_lost']}); choose another --quantize"
-        )
-    part.replace(out)
-    (run / "card.json").write_text(card.to_json() + "\n", encoding="utf-8")
-    return card
-
-
-def _read_run(run: Path) -> dict[str, Any]:
+    part = out.with_name(f"{out.stem}.part{out.suffix}")
     try:
-        return {
+        runner = target.write(part, card)
+        found = {**parity.compare(reference, runner, compared), "representative": how.representative, "fold": fold}
+        limit = parity.TOLERANCE[how.kind]
+        if not found["max"] <= limit:
+            hint = "leave layers that hurt in float (--report), or choose another --quantize"
+            raise ModelError(
+                f"{out}: expected at most {limit} deviation from Keras with {how.kind}, received {found['max']} "
+                f"(mean {found['mean']}, CCC lost {found['ccc_lost']}); {hint}"
+            )
+        runner = target.write(part, dataclasses.replace(card, parity=found, golden=_golden(runner, audio)))
+        replace(part, out)
+    finally:
+        shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+    if to == "tflite":
+        (run / "card.json").write_text(runner.card.to_json() + "\n", encoding="utf-8")
+    return Exported(runner.card, layers)
+
+
+def replace(part: Path, out: Path) -> None:
+    """Put a file or folder where another may be."""
+    if part.is_dir() and out.is_dir():
+        shutil.rmtree(out)
+    part.replace(out)
+
+
+def read_run(run: Path) -> dict[str, Any]:
+    """`config` and `metrics` of a finished run of a network.
+
+    Raises: ModelError if it is not finished, or is a classical model's.
+    """
+    try:
+        results = {
             "config": yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")),
             "metrics": json.loads((run / "metrics.json").read_text(encoding="utf-8")),
         }
@@ -132,39 +166,77 @@ def _read_run(run: Path) -> dict[str, Any]:
             f"{run}: expected a finished run directory, {Path(error.filename).name} is missing; "
             "finish it with sentio-tf fit"
         ) from None
+    if (run / "model.skops").exists():
+        raise ModelError(f"{run}: expected a network, received a classical model, which has no export; fit mobilevit")
+    return results
 
 
-def _draw(sources: Sequence[str], config: dict[str, Any], count: int, root: Path):
-    """`count` tracks, evenly over the corpora, in a fixed random order, MIDI rendered."""
-    from .. import corpora, pipeline
-    from ..corpora.track import Track
-
-    if sorted(s.partition(":")[0] for s in sources) != sorted(config["data"]):
-        raise ModelError(f"expected the run's corpora {', '.join(config['data'])}, received {', '.join(sources)}")
-    rng = np.random.default_rng(0)
-    version = config.get("labels") or None
-    found = [corpora.read(s, version=version, skip_missing=True) for s in sources]
-    pools = [[tracks[i] for i in rng.permutation(len(tracks)) if tracks[i].has_emotion] for tracks in found]
-    drawn: list[Track] = []
-    while len(drawn) < count and any(pools):
-        drawn += [pool.pop() for pool in pools if pool]
-    return pipeline.render_tracks(drawn[:count], root)
+def model_file(run: Path, fold: str = FINAL) -> Path:
+    """The saved network of a run, or of one of its folds.  Raises: ModelError if there is none."""
+    file = run / "model.keras" if fold == FINAL else run / f"fold-{fold}" / "model.keras"
+    if not file.exists():
+        folds = sorted(f.parent.name.removeprefix("fold-") for f in run.glob("fold-*/model.keras"))
+        asked = "a final model" if fold == FINAL else f"fold {fold}"
+        raise ModelError(f"{run}: expected {asked}, received folds {', '.join(folds) or 'none'}; choose --fold")
+    return file
 
 
-def _window(track) -> np.ndarray:
-    """The first window of a track, as the predictor would cut it."""
-    from ..audio import decode
-    from ..audio.windows import windows
-    from ..contract import SAMPLE_RATE, WINDOW_SAMPLES
+def audio_of(settings: dict[str, Any]) -> AudioContract:
+    """What the exported network hears: 30 s at the rate of the front end, or at that of a network with its own."""
+    from ..models import WAVEFORM
 
-    part = min(track.duration_s or np.inf, WINDOW_SAMPLES / SAMPLE_RATE)
-    return next(windows(decode.blocks(track.path, offset_s=track.start_s, duration_s=float(part)))).samples
+    rate = WAVEFORM.get(settings.get("model", ""), SAMPLE_RATE)
+    return AudioContract(sample_rate=rate, samples=round(WINDOW_SAMPLES / SAMPLE_RATE * rate))
 
 
-def _label(track) -> tuple[float, float]:
-    if track.rated:
-        return track.valence, track.arousal
-    return track.valence_sign, track.arousal_sign
+def keras_model(run: Path, network: keras.Model, settings: dict[str, Any], *, transform: str = "fft") -> keras.Model:
+    """The run's network from waveform to answers, with the front end that it was trained with.
+
+    Args:
+        transform: of that front end, see `LogMel`: `fft`, as in training, or `matmul`, as exported.
+
+    Raises: ModelError if the network has another input or output than the contract's.
+    """
+    from . import graph
+
+    if not (spec := _front_end(settings)):
+        return graph.hearing_model(network, audio_of(settings).samples)
+    domain = None
+    if (run / "domain.npz").exists():  # of runs with a final model
+        with np.load(run / "domain.npz") as found:
+            domain = found["mean"], found["std"]
+    return graph.waveform_model(network, spec=MelSpec(**spec), domain=domain, transform=transform)
+
+
+def _front_end(settings: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of the mel front end; empty for a network that hears sound itself."""
+    from ..models import WAVEFORM
+
+    if settings.get("model") in WAVEFORM:
+        return {}
+    return dataclasses.asdict(dataclasses.replace(MEL, fmax=settings.get("f_max", MEL.fmax)))
+
+
+def _domain(run: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Threshold of the distance from the training music; it is made of the mel, so without one there is none."""
+    if not _front_end(settings) or not (run / "domain.npz").exists():
+        return {}
+    with np.load(run / "domain.npz") as found:
+        return {k: found[k].item() for k in ("threshold", "quantile", "out_of_fold")}
+
+
+def _golden(runner, audio: AudioContract) -> dict[str, Any]:
+    """The golden waveform, and what the model answers."""
+    from ..runtime.golden import golden_waveform, sha256
+
+    waveform = golden_waveform(audio.samples, audio.sample_rate)
+    valence, arousal, distance = runner(waveform)
+    return {
+        "waveform": "runtime.golden.golden_waveform",
+        "sha256": sha256(waveform),
+        "valence_arousal": [valence, arousal],
+        "domain_distance": distance,
+    }
 
 
 def default_licence(corpora: Sequence[str]) -> str:
@@ -179,22 +251,6 @@ def terms(corpora: Sequence[str]) -> str:
     return "weights for non-commercial research: the training corpora allow no more"
 
 
-def _windows(tracks):
-    """First window of each track; files that cannot be read were left out of the training, too."""
-    from ..errors import AudioError
-
-    kept, found = [], []
-    for track in tracks:
-        try:
-            found.append(_window(track))
-            kept.append(track)
-        except AudioError:
-            continue
-    if len(kept) < 4:
-        raise ModelError(f"expected 4 readable songs or more to compare with Keras, received {len(kept)}")
-    return kept, found
-
-
 def _uncertainty(corpora: dict[str, Any], protocol: str) -> dict[str, Any]:
     """Root mean square error per axis on the rated corpora, weighted by their number of songs."""
     rated = [c for c in corpora.values() if c["label"] == "rating" and "valence" in c]
@@ -203,6 +259,6 @@ def _uncertainty(corpora: dict[str, Any], protocol: str) -> dict[str, Any]:
         return {}
     values = {
         f"{axis}_std": round(float(np.sqrt(sum(c["tracks"] * c[axis]["rmse"]["value"] ** 2 for c in rated) / songs)), 4)
-        for axis in ("valence", "arousal")
+        for axis in AXES
     }
     return {**values, "kind": f"root mean square error on rated songs, {protocol}", "songs": songs}

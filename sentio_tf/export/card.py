@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..contract import METADATA_NAME, Card
 from ..errors import ModelError
 
@@ -30,6 +32,36 @@ def embed(model: bytes, card: Card) -> bytes:
             schema.BufferAddData(builder, vector)
             return schema.BufferEnd(builder)
 
+    class SharedQuantization(schema.QuantizationParametersT):
+        """What several tensors have alike is written once: signatures share weights, and zero points are zeros."""
+
+        def Pack(self, builder):
+            if not (self.min is None and self.max is None and self.details is None):
+                return super().Pack(builder)
+            scale, zero = vector(builder, self.scale, "<f4"), vector(builder, self.zeroPoint, "<i8")
+            key = (scale, zero, self.quantizedDimension)
+            if key not in tables:
+                schema.QuantizationParametersStart(builder)
+                if scale:
+                    schema.QuantizationParametersAddScale(builder, scale)
+                if zero:
+                    schema.QuantizationParametersAddZeroPoint(builder, zero)
+                schema.QuantizationParametersAddQuantizedDimension(builder, self.quantizedDimension)
+                tables[key] = schema.QuantizationParametersEnd(builder)
+            return tables[key]
+
+    def vector(builder, values, dtype: str) -> int:
+        """Place of a vector in the file; 0 for none."""
+        if values is None:
+            return 0
+        array = np.asarray(values, dtype)
+        key = (dtype, array.tobytes())
+        if key not in vectors:
+            vectors[key] = builder.CreateNumpyVector(array)
+        return vectors[key]
+
+    vectors: dict[tuple[str, bytes], int] = {}
+    tables: dict[tuple[int, int, int], int] = {}
     tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
     for buffer in tree.buffers:
         buffer.__class__ = AlignedBuffer
@@ -37,6 +69,10 @@ def embed(model: bytes, card: Card) -> bytes:
         if buffer.data is None and buffer.size:
             buffer.data = model[buffer.offset : buffer.offset + buffer.size]
         buffer.offset = buffer.size = 0
+    for graph in tree.subgraphs:
+        for tensor in graph.tensors:
+            if tensor.quantization is not None:
+                tensor.quantization.__class__ = SharedQuantization
     names = [entry.name for entry in tree.metadata or []]
     content = list(card.to_json().encode())
     if METADATA_NAME.encode() in names:
@@ -51,10 +87,3 @@ def embed(model: bytes, card: Card) -> bytes:
     builder = flatbuffers.Builder(len(model) + len(content) + 65536)
     builder.Finish(tree.Pack(builder), b"TFL3")
     return bytes(builder.Output())
-
-
-def minimum_runtime(model: bytes) -> str:
-    """The oldest runtime that knows every operator version, as the converter stamped it; '' if it did not."""
-    from ..runtime.engine import read_metadata
-
-    return (read_metadata(model, "min_runtime_version") or b"").rstrip(b"\0").decode(errors="replace")

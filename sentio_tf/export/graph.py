@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 
-from ..contract import MEL, WINDOW_SAMPLES, MelSpec, SignatureContract
+from ..contract import MEL, WINDOW_SAMPLES, MelSpec, SignatureContract, StreamContract
 from ..errors import ModelError
 from ..layers.domain import DomainDistance
-from ..layers.logmel import LogMel
+from ..layers.logmel import LogMel, floored
 from ..terminal import quiet
+from . import scopes
 
 DISTANCE = "domain_distance"
+FRONT_END = "front_end"
 
 
 def waveform_model(
-    network: keras.Model, *, spec: MelSpec = MEL, domain: tuple[np.ndarray, np.ndarray] | None = None
+    network: keras.Model,
+    *,
+    spec: MelSpec = MEL,
+    domain: tuple[np.ndarray, np.ndarray] | None = None,
+    transform: str = "fft",
 ) -> keras.Model:
     """Waveform `(batch, 661500)` -> {"valence_arousal": (batch, 2)[, "domain_distance": (batch,)]}.
 
     Args:
         network: log-mel `(batch, 128, 1292, 1)` -> `(batch, 2)`.
         domain: mean and std of `DomainDistance`, or None.
+        transform: of the front end, see `LogMel`; `fft` is what training used, `matmul` what is exported.
 
     Raises: ModelError if the network's input or output is another.
     """
@@ -32,34 +41,100 @@ def waveform_model(
         raise ModelError(
             f"expected a network {expected} -> (None, 2), received {network.input_shape} -> {network.output_shape}"
         )
-    waveform = keras.Input((WINDOW_SAMPLES,), name="waveform")
-    mel = LogMel(spec, name="front_end")(waveform)
+    waveform = keras.Input((WINDOW_SAMPLES,), name=SignatureContract.input)
+    mel = LogMel(spec, transform, name=FRONT_END)(waveform)
     outputs = {SignatureContract.output: network(mel)}
     if domain is not None:
         outputs[DISTANCE] = DomainDistance(*domain, name=DISTANCE)(mel)
     return keras.Model(waveform, outputs, name="predict")
 
 
-def to_tflite(model: keras.Model) -> bytes:
-    """Float TFLite flatbuffer of a `waveform_model`: builtin operators only, one signature `predict`.
+def hearing_model(network: keras.Model, samples: int) -> keras.Model:
+    """As `waveform_model`, of a network that takes sound itself, `(batch, samples)` -> `(batch, 2)`; no distance.
 
-    Raises: ModelError naming the operators if the graph needs any that TFLite's builtins lack.
+    Raises: ModelError if the network's input or output is another.
+    """
+    expected = (None, samples)
+    if tuple(network.input_shape) != expected or tuple(network.output_shape) != (None, 2):
+        raise ModelError(
+            f"expected a network {expected} -> (None, 2), received {network.input_shape} -> {network.output_shape}"
+        )
+    waveform = keras.Input((samples,), name=SignatureContract.input)
+    return keras.Model(waveform, {SignatureContract.output: network(waveform)}, name="predict")
+
+
+Entry = tuple[str, tuple[int, ...], Callable[..., dict[str, Any]]]
+
+
+def entries(model: keras.Model) -> dict[str, Entry]:
+    """Signature -> (name of its input, shape of one, function), of a model of this module.
+
+    Beside `predict`, where the mel is made outside the network: `front_end`, a second of a stream to frames that are
+    neither padded nor floored, and `network`, the frames of a window to the answers.  The second of the first is
+    `predict`; weights are in the file once.
+    """
+    name = SignatureContract.name
+    whole: dict[str, Entry] = {
+        name: (SignatureContract.input, model.input_shape[1:], lambda x: dict(model(x, training=False)))
+    }
+    front = next((layer for layer in model.layers if isinstance(layer, LogMel)), None)
+    if front is None:
+        return whole
+    network = next(layer for layer in model.layers if isinstance(layer, keras.Model))
+    distance = next((layer for layer in model.layers if isinstance(layer, DomainDistance)), None)
+    spec = front.spec
+
+    def network_of(log_mel):
+        mel = floored(log_mel, spec.top_db)
+        answers = {SignatureContract.output: network(mel, training=False)}
+        return answers if distance is None else {**answers, DISTANCE: distance(mel)}
+
+    stream = StreamContract()
+    frames = (1, spec.n_mels, spec.frames(WINDOW_SAMPLES), 1)
+    return {
+        **whole,
+        stream.front_end: (
+            stream.samples_name,
+            (stream.samples(spec),),
+            lambda x: {stream.mel_name: front.decibels(x)},
+        ),
+        stream.network: (stream.mel_name, frames[1:], network_of),
+    }
+
+
+def front_end(model: keras.Model) -> Callable[[np.ndarray], np.ndarray] | None:
+    """`f(waveform) -> log-mel (128, 1292, 1)` of a model of this module; None where the network has its own."""
+    layer = next((layer for layer in model.layers if isinstance(layer, LogMel)), None)
+    return None if layer is None else lambda waveform: np.asarray(layer(waveform[None]))[0]
+
+
+def archive(model: keras.Model, folder: str, *, batch: int | None = 1) -> list[str]:
+    """Write a model of this module as SavedModel with its `entries`, and return their names."""
+    import tensorflow as tf
+
+    # A Keras 3 model inside a plain tf.Module would export READ_VARIABLE ops and answer noise.
+    written = keras.export.ExportArchive()
+    written.track(model)
+    found = entries(model)
+    for name, (argument, shape, function) in found.items():
+        spec = tf.TensorSpec((batch, *shape), tf.float32, name=argument)
+        written.add_endpoint(name, function, input_signature=[spec])
+    with quiet():
+        written.write_out(folder, verbose=False)
+    return list(found)
+
+
+def to_tflite(model: keras.Model) -> bytes:
+    """Float TFLite flatbuffer of a model of this module: builtin operators only, signatures as in `entries`.
+
+    Raises: ModelError naming the operators, and their layers, if the graph needs any that TFLite's builtins lack.
     """
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder:
-        # A Keras 3 model inside a plain tf.Module would export READ_VARIABLE ops and answer noise.
-        archive = keras.export.ExportArchive()
-        archive.track(model)
-        spec = tf.TensorSpec((1, WINDOW_SAMPLES), tf.float32, name=SignatureContract.input)
-
-        def predict(waveform):
-            return dict(model(waveform, training=False))
-
-        archive.add_endpoint(SignatureContract.name, predict, input_signature=[spec])
+        names = archive(model, folder)
         with quiet():
-            archive.write_out(folder, verbose=False)
-            converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SignatureContract.name])
+            converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=names)
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
             try:
                 return converter.convert()
@@ -68,5 +143,8 @@ def to_tflite(model: keras.Model) -> bytes:
 
 
 def _reason(error: Exception) -> str:
+    if missing := scopes.missing(str(error)):
+        said = ", ".join(f"{op} in layer {layer}" for op, layer in missing)
+        return f"they lack {said}; build that layer of other operations"
     lines = [line.strip() for line in str(error).splitlines() if "op" in line.lower()]
     return (lines or str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -1,4 +1,4 @@
-"""Is the exported model the Keras model?  Both listen to the same windows of real music."""
+"""The exported model against Keras on real windows."""
 
 from __future__ import annotations
 
@@ -8,42 +8,73 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..evaluation import metrics
+from ..contract import AXES, SignatureContract
+from ..corpora.track import Track
+from ..evaluation import bootstrap, metrics
+from .representative import Windows
 
 # What each quantisation may cost; beyond it the export fails.  Absolute deviation on [-1, 1].
 TOLERANCE = {"none": 1e-3, "float16": 5e-3, "dynamic": 0.1, "int8": 0.2}
+ENOUGH = 10  # rated songs, for a CCC of ratings alone
 
 
-def compare(
-    model: keras.Model, runner, windows: Sequence[np.ndarray], reference: np.ndarray, rated: np.ndarray
+def compare(model: keras.Model, runner, drawn: Windows) -> dict[str, Any]:
+    """Deviation of `runner(waveform) -> (valence, arousal, ...)` from the Keras waveform model; as `deviation`."""
+    answers = [model.predict_on_batch(w[None])[SignatureContract.output] for w in drawn.samples]
+    exported = np.array([runner(w)[:2] for w in drawn.samples])
+    return deviation(np.concatenate(answers), exported, drawn.tracks, drawn.groups)
+
+
+def deviation(
+    expected: np.ndarray, exported: np.ndarray, tracks: Sequence[Track], groups: Sequence[str]
 ) -> dict[str, Any]:
-    """Deviation of `runner(waveform) -> (valence, arousal, ...)` from the Keras waveform model.
+    """How far answers lie apart, and what that costs.
 
     Args:
-        windows: waveforms float32 `(661500,)`.
-        reference: labels of the windows' songs, `(windows, 2)`; signs where there is no rating.
-        rated: True where the label is a rating, `(windows,)`.
+        expected, exported: answers of Keras and of the file, `(songs, 2)`.
+        tracks: of each row; of 10 rated songs or more only those count for the CCC, otherwise signs do, too.
+        groups: of each row, which intervals must not divide.
 
-    Returns: number of windows; max, mean and per-axis mean deviation; and `ccc_lost` per axis, CCC of
-    Keras minus CCC of the export against the labels (all windows, labels as they are).
+    Returns: number of windows; max, mean and per-axis mean deviation (`bias`); `ccc_lost` per axis, CCC of Keras
+    minus CCC of the file against the labels, with its 95 % bootstrap interval over groups in
+    `ccc_lost_interval` (None where all is one group); and the CCC between the two.
     """
-    expected = np.concatenate([model.predict_on_batch(w[None])["valence_arousal"] for w in windows])
-    exported = np.array([runner(w)[:2] for w in windows])
-    deviation = np.abs(expected - exported)
-    rows = rated if rated.sum() >= 10 else np.ones(len(windows), bool)
-    lost = {
-        axis: round(
-            metrics.ccc(reference[rows, i], expected[rows, i]) - metrics.ccc(reference[rows, i], exported[rows, i]), 5
-        )
-        for i, axis in enumerate(("valence", "arousal"))
-    }
+    rated = np.array([t.rated for t in tracks])
+    rows = rated if rated.sum() >= ENOUGH else np.ones(len(tracks), bool)
+    labels = np.array([label(t) for t in tracks], float)
+    names = np.array(groups)[rows]
+    lost, interval = {}, {}
+    for i, axis in enumerate(AXES):
+        truth, before, after = labels[rows, i], expected[rows, i], exported[rows, i]
+        lost[axis] = round(metrics.ccc(truth, before) - metrics.ccc(truth, after), 5)
+        found = bootstrap.metric_paired("ccc", truth, before, after, names) if len(set(names)) > 1 else None
+        interval[axis] = found and [round(found.low, 5), round(found.high, 5)]
+    far = np.abs(expected - exported)
     return {
-        "windows": len(windows),
-        "max": round(float(deviation.max()), 6),
-        "mean": round(float(deviation.mean()), 6),
+        "windows": len(tracks),
+        "rated": int(rated.sum()),
+        "max": round(float(far.max()), 6),
+        "mean": round(float(far.mean()), 6),
         "bias": [round(float(b), 6) for b in (exported - expected).mean(axis=0)],
         "ccc_lost": lost,
-        "ccc_with_keras": {
-            axis: round(metrics.ccc(expected[:, i], exported[:, i]), 5) for i, axis in enumerate(("valence", "arousal"))
-        },
+        "ccc_lost_interval": interval,
+        "ccc_with_keras": {axis: round(metrics.ccc(expected[:, i], exported[:, i]), 5) for i, axis in enumerate(AXES)},
     }
+
+
+def label(track: Track) -> tuple[float | None, float | None]:
+    """Valence and arousal of a track, their signs where it has no rating."""
+    if track.rated:
+        return track.valence, track.arousal
+    return track.valence_sign, track.arousal_sign
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """What `deviation` found, for people."""
+    said = [f"max {found['max']:.4f}, mean {found['mean']:.5f} on {found['windows']} windows"]
+    for axis in AXES:
+        interval = found["ccc_lost_interval"][axis]
+        within = "" if interval is None else f" [{interval[0]:+.4f}, {interval[1]:+.4f}]"
+        same, lost = found["ccc_with_keras"][axis], found["ccc_lost"][axis]
+        said.append(f"{axis}: CCC with Keras {same:.4f}, CCC lost {lost:+.4f}{within}")
+    return said

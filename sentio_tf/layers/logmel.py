@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import keras
 import numpy as np
 from keras import ops
 
-from ..audio.dft import mel_weights, two_stage
+from ..audio.dft import mel_groups, two_stage
 from ..audio.mel import filterbank, hann
 from ..contract import MEL, MelSpec
 
 TRANSFORMS = ("fft", "matmul")
+PIECE = 162  # frames that `matmul` takes at a time: what lies between its products then fits a cache
 
 
 @keras.saving.register_keras_serializable("sentio_tf")
@@ -41,7 +43,7 @@ class LogMel(keras.layers.Layer):
         self.spec = MelSpec(**spec) if isinstance(spec, dict) else spec
         self.transform = transform
         if transform == "matmul":
-            self.tables = two_stage(self.spec)
+            self.tables, self.groups = two_stage(self.spec), mel_groups(self.spec)
 
     def call(self, waveform):
         half = self.spec.n_fft // 2
@@ -65,6 +67,16 @@ class LogMel(keras.layers.Layer):
         return ops.matmul(ops.square(real) + ops.square(imag), weights)
 
     def _by_matmul(self, padded):
+        """As `_by_fft`, a piece of at most `PIECE` frames after the other."""
+        n_fft, hop = self.spec.n_fft, self.spec.hop_length
+        frames = (padded.shape[1] - n_fft) // hop + 1
+        cuts = np.linspace(0, frames, -(-frames // PIECE) + 1).round().astype(int).tolist()
+        pieces = [
+            self._piece(padded[:, first * hop : (last - 1) * hop + n_fft]) for first, last in itertools.pairwise(cuts)
+        ]
+        return ops.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0]
+
+    def _piece(self, padded):
         """As `_by_fft`.  The inner sums are a convolution over hops, a group of channels for each n2: no frame is
         ever cut out."""
         spec, n1, n2 = self.spec, self.tables.n1, self.tables.n2
@@ -80,9 +92,17 @@ class LogMel(keras.layers.Layer):
         x = ops.reshape(x, (-1, 2 * n2))
         count = self.tables.outer.shape[-1]
         x = ops.square(ops.matmul(x, self.tables.outer.reshape(2 * n2, 2 * count)))
-        power = ops.reshape(x[:, :count] + x[:, count:], (-1, half * count))
-        mel = ops.matmul(power, mel_weights(spec).reshape(half * count, spec.n_mels))
-        return ops.reshape(mel, (-1, frames, spec.n_mels))
+        power = ops.reshape(x[:, :count] + x[:, count:], (-1, half, count))
+        power = ops.transpose(power, (0, 2, 1))  # bins side by side, for groups of them
+        parts = []
+        for group in self.groups:
+            columns = [power[:, slice(*span)] for span in (group.columns, group.mirrored)]
+            part = ops.matmul(
+                ops.reshape(ops.concatenate(columns, axis=1), (-1, group.weights.shape[0] * half)),
+                group.weights.reshape(-1, group.weights.shape[2]),
+            )
+            parts.append(ops.pad(part, ((0, 0), (group.bands[0], spec.n_mels - group.bands[1]))))
+        return ops.reshape(sum(parts[1:], parts[0]), (-1, frames, spec.n_mels))
 
     def compute_output_shape(self, shape):
         return shape[0], self.spec.n_mels, None if shape[1] is None else self.spec.frames(shape[1]), 1

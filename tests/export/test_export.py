@@ -1,5 +1,6 @@
 """From a run to a `.tflite` that answers as Keras does."""
 
+import csv
 import json
 import shutil
 
@@ -11,11 +12,15 @@ from click.testing import CliRunner
 from sentio_tf import export
 from sentio_tf.cli import main
 from sentio_tf.errors import ModelError
-from sentio_tf.export import graph, parity, quantize
-from sentio_tf.export.golden import golden_waveform, sha256
+from sentio_tf.export import graph, parity, quantize, scopes
+from sentio_tf.export.settings import Quantization
 from sentio_tf.layers.normalize import BandNormalize, ClipZScore
 from sentio_tf.models import mobilevit
+from sentio_tf.runtime import checks, flatbuffer
 from sentio_tf.runtime.engine import Engine
+from sentio_tf.runtime.golden import golden_waveform, sha256
+from sentio_tf.runtime.stream import Stream
+from sentio_tf.training.build import load_model
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +48,7 @@ def exported(run, tmp_path_factory):
         ["export", str(run["path"]), *data, "--quantize", "none", "--cache", str(run["cache"]), "--out", str(out)],
     )
     assert done.exit_code == 0, done.output
-    assert "against Keras on" in done.output
+    assert "against Keras: max 0.00" in done.output
     cards = {"none": Engine(out).card}
     real, converted = graph.to_tflite, []
 
@@ -54,9 +59,17 @@ def exported(run, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(graph, "to_tflite", once)
         for kind in ("float16", "dynamic", "int8"):
-            cards[kind] = export.export_run(
-                run["path"], folder / f"{kind}.tflite", sources=run["sources"], quantization=kind, cache=run["cache"]
+            said = []
+            done = export.export_run(
+                run["path"],
+                folder / f"{kind}.tflite",
+                sources=run["sources"],
+                quantization=Quantization(kind, representative=4),
+                cache=run["cache"],
+                report=said.append,
             )
+            cards[kind] = done.card
+            assert bool(said) == (kind == "int8"), "four songs are few to measure activations on"
     return folder, cards
 
 
@@ -70,7 +83,7 @@ def test_predict_takes_what_export_writes(exported, tune):
 def test_float_export_is_keras(exported):
     _, cards = exported
     assert cards["none"].parity["max"] < 1e-4
-    assert cards["none"].parity["windows"] == 16, "half of 32 songs; the other half may calibrate"
+    assert 16 <= cards["none"].parity["windows"] < 32, "about half of 32 songs; the others may calibrate"
 
 
 def test_quantised_exports_stay_close(exported):
@@ -90,22 +103,33 @@ def test_sizes_fall(exported):
 
 @pytest.mark.parametrize("kind", quantize.QUANTIZATIONS)
 def test_only_the_network_is_quantised(exported, kind):
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
     folder, _ = exported
-    interpreter = Interpreter(
-        str(folder / f"{kind}.tflite"), experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    )
-    details = {t["index"]: t for t in interpreter.get_tensor_details()}
-    produced = [(o["op_name"], details[i]) for o in interpreter._get_ops_details() for i in o["outputs"]]
-    front = [t for _, t in produced if "front_end" in t["name"] or "domain_distance" in t["name"]]
-    assert len(front) > 20
-    assert {t["dtype"] for t in front} <= {np.float32, np.complex64, np.int32}
-    used = [details[i] for o in interpreter._get_ops_details() for i in o["inputs"] if i >= 0 and i in details]
-    integers = [t for t in used if t["dtype"] == np.int8]
+    integers, activations = 0, 0
+    tables = flatbuffer.structure((folder / f"{kind}.tflite").read_bytes())
+    for name, signature in tables.signatures.items():
+        part = tables.subgraphs[signature.subgraph]
+        outside = 0
+        for op in part.operators:
+            types = {part.tensors[i].dtype for i in (*op.inputs, *op.outputs) if i >= 0}
+            if scopes.layers_of(scopes.names_of(part, op), "mobilevit_xxs"):
+                integers += "int8" in types
+                activations += any(part.tensors[i].dtype == "int8" for i in op.outputs)
+            elif op.name not in ("QUANTIZE", "DEQUANTIZE"):
+                outside += 1
+                assert types <= {"float32", "int32"}, (name, op)
+        assert outside > 20
     assert bool(integers) == (kind in ("dynamic", "int8"))
-    activations = [n for n, t in produced if t["dtype"] == np.int8]
     assert bool(activations) == (kind == "int8")
+
+
+@pytest.mark.parametrize("kind", quantize.QUANTIZATIONS)
+def test_the_stream_hears_what_predict_hears(exported, kind, make_music):
+    """Each signature was quantised by itself; weights and ranges are the same."""
+    engine = Engine(exported[0] / f"{kind}.tflite", threads=1)
+    sound = make_music(31)[: engine.card.audio.samples + 22_016]
+    found = [(s.valence, s.arousal) for s in Stream(engine).push(sound)]
+    expected = [engine(sound[i : i + engine.card.audio.samples])[:2] for i in (0, 22_016)]
+    np.testing.assert_allclose(found, expected, atol=1e-5 if kind in ("none", "float16") else 2e-2)
 
 
 @pytest.mark.parametrize("kind", quantize.QUANTIZATIONS)
@@ -126,13 +150,17 @@ def test_card_inside(exported, run, kind):
     assert card.uncertainty["valence_std"] == pytest.approx(rmse, abs=1e-3)
 
 
-def test_builtins_only_and_one_signature(exported):
+def test_builtins_only_and_three_signatures(exported):
     from ai_edge_litert.interpreter import Interpreter
 
     folder, _ = exported
     interpreter = Interpreter(str(folder / "none.tflite"))
-    signature = interpreter.get_signature_list()
-    assert signature == {"predict": {"inputs": ["waveform"], "outputs": ["domain_distance", "valence_arousal"]}}
+    answers = ["domain_distance", "valence_arousal"]
+    assert interpreter.get_signature_list() == {
+        "predict": {"inputs": ["waveform"], "outputs": answers},
+        "front_end": {"inputs": ["samples"], "outputs": ["log_mel"]},
+        "network": {"inputs": ["log_mel"], "outputs": answers},
+    }
     assert not any(o["op_name"].startswith("Flex") for o in interpreter._get_ops_details())
 
 
@@ -156,13 +184,12 @@ def test_other_data_than_the_runs(run, tmp_path):
         export.export_run(run["path"], tmp_path / "m.tflite", sources=run["sources"][:1], cache=run["cache"])
 
 
-def test_a_network_that_hears_sound_is_refused(run, tmp_path):
+def test_a_network_that_hears_sound_is_asked_for_sound(run, tmp_path):
+    """The run says musicnn, which hears 16 kHz; the network in it takes mels."""
     shutil.copytree(run["path"], tmp_path / "r")
     file = tmp_path / "r" / "config.yaml"
     file.write_text(file.read_text().replace("model: tiny", "model: musicnn"))
-    with pytest.raises(
-        ModelError, match=r"expected a network on log-mels, received musicnn, which hears sound at 16000"
-    ):
+    with pytest.raises(ModelError, match=r"expected a network \(None, 480000\) -> \(None, 2\), received"):
         export.export_run(tmp_path / "r", tmp_path / "m.tflite", sources=run["sources"], cache=run["cache"])
 
 
@@ -206,6 +233,36 @@ def test_golden_waveform_is_fixed():
     assert sha256(waveform) == "a91f46ca87ae0f66b26f660cec3a0a26d1a4e7ea3d4b413f98150b28b230ad2d"
     assert np.abs(waveform).max() < 1
     assert np.abs(waveform).max() > 0.2
+
+
+@pytest.mark.parametrize("kind", quantize.QUANTIZATIONS)
+def test_verify_takes_what_export_writes(exported, kind):
+    folder, _ = exported
+    report = checks.verify(folder / f"{kind}.tflite")
+    assert report.good, [c for c in report.checks if c.state == checks.FAILED]
+    assert {c.name: c.state for c in report.checks}["content"] == checks.OK
+
+
+def test_weights_are_in_the_file_once(exported, run):
+    """Three signatures, one set of constants; beside them a front end of tables."""
+    folder, _ = exported
+    weights = 4 * load_model(run["path"] / "model.keras").count_params()
+    assert flatbuffer.structure((folder / "none.tflite").read_bytes()).constants < weights + 1.2e6
+
+
+def test_a_fold_is_compared_on_its_own_songs(run, tmp_path):
+    """The model of a fold knows none of the fold's songs, and says so."""
+    shutil.copytree(run["path"], tmp_path / "r")
+    out = tmp_path / "f.tflite"
+    done = export.export_run(
+        tmp_path / "r", out, sources=run["sources"], quantization="none", fold="0", cache=run["cache"]
+    )
+    with (run["path"] / "predictions.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["fold"] == "0"]
+    assert done.card.parity["fold"] == "0"
+    assert done.card.parity["windows"] >= len(rows)
+    with pytest.raises(ModelError, match=r"expected fold 7, received folds 0, 1, final; choose --fold"):
+        export.export_run(tmp_path / "r", out, sources=run["sources"], fold="7", cache=run["cache"])
 
 
 def test_card_json_of_the_run(exported, run):

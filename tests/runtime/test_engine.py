@@ -8,8 +8,8 @@ import pytest
 from sentio_tf.contract import METADATA_NAME, Card
 from sentio_tf.errors import ModelError
 from sentio_tf.export.card import embed
-from sentio_tf.export.golden import golden_waveform, sha256
 from sentio_tf.runtime.engine import Engine, read_metadata
+from sentio_tf.runtime.golden import golden_waveform, sha256
 from sentio_tf.runtime.predictor import find_model, shipped
 
 
