@@ -3,7 +3,8 @@
     python tools/networks.py ROOT [--only TASK]... [--systems NAME...] [--seeds 0 1 2] [--jobs 2] [--summarize]
 
 ROOT holds the folders musifeast17, panda4q, vgmidi and emopia.  Runs are `sentio-tf fit` commands; a run that is
-complete is not made again, one that was interrupted goes on.  What was not run stays an empty row.
+complete is not made again, one that was interrupted goes on.  What was not run stays an empty row; a row of an earlier
+machine stays where this one has fewer seeds of it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from baselines import TASKS as BASELINES
 
 from sentio_tf import config
 from sentio_tf.evaluation import runs as evaluation
+from sentio_tf.evaluation.compare import holm
 from sentio_tf.evaluation.predictions import AXES
 
 HERE = Path(__file__).parents[1]
@@ -40,6 +42,7 @@ SYSTEMS = {
     "ast": "AST, from scratch",
     "sample_cnn": "sample-level CNN on the waveform, from scratch",
     "mobilevit": "MobileViT-XXS, from scratch",
+    "efficientnet_lite": "EfficientNet-Lite0, fine-tuned",
 }
 REFERENCE = "vit-frozen"  # what the other networks are compared with; named before anything was run
 
@@ -94,6 +97,20 @@ def same_config(file: Path, runs: list[evaluation.Run]) -> None:
             raise SystemExit(f"{run.name}: made with another {other[0]} than {file.name} has; remove it and run again")
 
 
+def by_system(row: dict) -> int:
+    return list(SYSTEMS).index(row["system"])
+
+
+def kept_rows(earlier: dict | None, rows: dict[str, dict]) -> dict[str, dict]:
+    """Rows of earlier results with more seeds than the runs that are here, by system."""
+    found = earlier["rows"] if earlier else []
+    return {
+        row["system"]: row
+        for row in found
+        if row["system"] in SYSTEMS and len(row["seeds"]) > len(rows.get(row["system"], {"seeds": []})["seeds"])
+    }
+
+
 def summarize(task: Task, out: Path) -> None:
     """results/networks-TASK.json of the finished runs."""
     opened: dict[str, list[evaluation.Run]] = {}
@@ -116,6 +133,10 @@ def summarize(task: Task, out: Path) -> None:
         row["command"] = seeds[0].environment["command"]
         row["commit"] = seeds[0].environment["git_commit"]
         rows.append(row)
+    file = RESULTS / f"networks-{task.name}.json"
+    earlier = json.loads(file.read_text()) if file.exists() else None
+    kept = kept_rows(earlier, {row["system"]: row for row in rows})
+    rows = sorted([row for row in rows if row["system"] not in kept] + list(kept.values()), key=by_system)
     runs = [run for seeds in opened.values() for run in seeds]
     if len({(r.metrics["split"], r.metrics["protocol"]) for r in runs}) > 1:
         raise SystemExit(f"{task.name}: the runs have different splits; remove {out / task.name} and run again")
@@ -131,13 +152,20 @@ def summarize(task: Task, out: Path) -> None:
         comparisons = [evaluation.as_dict(v) for v in evaluation.adjusted(verdicts)] if verdicts else []
         for c in comparisons:
             c["a"], c["b"] = names[c["a"]], names[c["b"]]
+    if kept and earlier and earlier["split"] != runs[0].metrics["split"]:
+        raise SystemExit(f"{file.name}: holds rows of another split; remove it and run them again")
+    if earlier:
+        new = {c["a"] for c in comparisons}
+        comparisons += [c for c in earlier["comparisons"] if c["a"] in kept and c["a"] not in new]
+        for c, p in zip(comparisons, holm([c["p_bootstrap"] for c in comparisons]), strict=True):
+            c["p_holm"] = round(float(p), 5)
     part = next(iter(evaluation.evaluation(runs[0], resamples=100)["corpora"].values()))
     result = {
         "experiment": f"networks-{task.name}",
         "kind": "networks",
         "corpus": task.corpus,
         "command": f"python tools/networks.py ROOT --only {task.name}",
-        "commit": ", ".join(sorted({r.environment["git_commit"] for r in runs})),
+        "commit": ", ".join(sorted({row["commit"] for row in rows})),
         "protocol": runs[0].metrics["protocol"],
         "scale": runs[0].metrics["scale"],
         "split": runs[0].metrics["split"],
@@ -148,11 +176,10 @@ def summarize(task: Task, out: Path) -> None:
         "seconds": sum(row["seconds"] for row in rows),
         "rows": rows,
         "names": SYSTEMS,
-        "not_run": [name for name in SYSTEMS if name not in opened],
+        "not_run": [name for name in SYSTEMS if name not in {row["system"] for row in rows}],
         "reference": REFERENCE,
         "comparisons": comparisons,
     }
-    file = RESULTS / f"networks-{task.name}.json"
     file.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{file.relative_to(HERE)}: {len(rows)} rows", flush=True)
 
