@@ -213,7 +213,7 @@ def exports(result: dict) -> list[str]:
         f"Trained once, seed 0, on half of MUSIFEAST-17 and Panda 4Q (split `{result['split'][:12]}`, by artist), and "
         f"judged on the {songs} rated songs of the test part, their first 30 s; commit `{result['commit']}`. Lost: CCC "
         "of Keras minus CCC of the file, 95 % interval of the paired bootstrap over artists. Activations are measured "
-        "on 64 songs of the training part. Time: median of 30 windows, front end included, of the float file with one "
+        "on 32 songs of the training part. Time: median of 30 windows, front end included, of the float file with one "
         f"thread as 1; files take turns; {result['machine']['cpu']}, LiteRT {result['litert']}; other processes took "
         f"at most {busy:.1f} cores meanwhile. Memory: the most that a process held beyond LiteRT itself. Networks and "
         "epochs are small, for two cores: what quantisation costs is asked here, not how good a network can get.",

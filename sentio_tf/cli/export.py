@@ -58,6 +58,10 @@ def export(
         raise click.UsageError("--full goes with --report")
     if report_file and kind not in ("dynamic", "int8"):
         raise click.UsageError(f"--report: expected --quantize dynamic or int8, received {kind}")
+    if engine == "converter" and kind != "int8":
+        raise click.UsageError(f"--engine converter: expected --quantize int8, received {kind}")
+    if float_layers and kind == "none":
+        raise click.UsageError("--float: expected a --quantize that quantises, received none")
     wanted, other = ("folder", Path(out).is_file()) if to == "savedmodel" else ("file", Path(out).is_dir())
     if other:
         raise click.UsageError(f"--out: expected a {wanted}, received {out}")

@@ -85,7 +85,7 @@ def export_run(
         fold=fold,
         audio=audio,
         representative=how.representative,
-        calibrate=how.kind == "int8",
+        calibrate=how.kind == "int8" or bool(how.report),
     )
     if how.kind == "int8":
         representative.check_representative(calibrating, settings["data"], report=report)
@@ -122,7 +122,8 @@ def export_run(
     else:
         exported = keras_model(run, network, settings, transform="matmul")
         target = targets.Onnx(exported) if to == "onnx" else targets.TFLite(exported, network.name, how, calibrating)
-    layers = target.layers(compared.samples) if isinstance(target, targets.TFLite) else None
+    # Songs that the model learnt from: which layers stay float must not be chosen by those that judge it.
+    layers = target.layers(calibrating.samples) if isinstance(target, targets.TFLite) else None
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f"{out.stem}.part{out.suffix}")
     try:

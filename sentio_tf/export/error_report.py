@@ -90,7 +90,7 @@ def report(
     scope: str,
     again: Callable[..., bytes] | None = None,
 ) -> Report:
-    """Compare a float graph and what was made of it on waveforms that calibration did not hear.
+    """Compare a float graph and what was made of it on waveforms.
 
     Args:
         windows: float32 `(661500,)`; `WINDOWS` of them are enough.
@@ -118,26 +118,22 @@ def accumulated(
     """Error of every layer's output, where both graphs have it, and of the answer; one window in memory at a time."""
     integer = quantised_layers(quantised, scope)
     sums: dict[str, np.ndarray] = {}
+    answered: list[list[np.ndarray]] = []
     with quiet():
         before, after = _keeping(model), _keeping(quantised)
         outputs = last_outputs(model, scope)
-        places = {t["name"]: t for t in after.get_tensor_details()}
-        # The interpreter tells names of weights and results alike: what no operator makes is of no use here.
-        made = {i for op in after._get_ops_details() for i in op["outputs"]}
-        shared = {layer: tensor for layer, (_, tensor) in outputs.items() if tensor in places}
-        shared = {layer: tensor for layer, tensor in shared.items() if places[tensor]["index"] in made}
-        own = {t["name"]: t for t in before.get_tensor_details()}
-        pairs = [(layer, own[tensor], places[tensor]) for layer, tensor in shared.items()]
+        own, places = _results(before, model), _results(after, quantised)
+        pairs = [(layer, own[tensor], places[tensor]) for layer, (_, tensor) in outputs.items() if tensor in places]
         for window in windows:
-            answered = [_answer(interpreter, window) for interpreter in (before, after)]
-            sums[""] = sums.get("", 0) + _sums(*answered)
+            answered.append([_answer(interpreter, window) for interpreter in (before, after)])
             for layer, a, b in pairs:
                 sums[layer] = sums.get(layer, 0) + _sums(_values(before, a), _values(after, b))
     rows = [
         LayerError(layer, op, _error(sums[layer]) if layer in sums else None, layer in integer)
         for layer, (op, _) in outputs.items()
     ]
-    return rows, _error(sums[""])
+    reference, found = np.stack(answered, axis=1)
+    return rows, ratio(reference, found)
 
 
 def last_outputs(model: bytes, scope: str) -> dict[str, tuple[str, str]]:
@@ -182,6 +178,14 @@ def _predict(model: bytes):
     return tables.subgraphs[tables.signatures[SignatureContract.name].subgraph]
 
 
+def _results(interpreter, model: bytes) -> dict[str, dict[str, Any]]:
+    """What operators of `predict` make, by name; weights have names, too, and other signatures are other subgraphs."""
+    number = structure(model).signatures[SignatureContract.name].subgraph
+    made = {i for op in _predict(model).operators for i in op.outputs}
+    details = interpreter.get_tensor_details(subgraph_index=number)
+    return {t["name"]: {**t, "subgraph": number} for t in details if t["index"] in made}
+
+
 def _keeping(model: bytes):
     """An interpreter that keeps what every operator made; the delegate would fuse them away."""
     import warnings
@@ -206,7 +210,7 @@ def _answer(interpreter, window: np.ndarray) -> np.ndarray:
 
 def _values(interpreter, details: dict[str, Any]) -> np.ndarray:
     """A tensor, in numbers that integers stand for."""
-    values = interpreter.get_tensor(details["index"])
+    values = interpreter.get_tensor(details["index"], details["subgraph"])
     scale, zero = details["quantization"]
     return (values.astype(np.float32) - zero) * np.float32(scale) if values.dtype == np.int8 else values
 

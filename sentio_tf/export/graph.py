@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
+from ..audio.mel import log_mel
 from ..contract import MEL, WINDOW_SAMPLES, MelSpec, SignatureContract, StreamContract
 from ..errors import ModelError
 from ..layers.domain import DomainDistance
@@ -105,23 +106,22 @@ def entries(model: keras.Model) -> dict[str, Entry]:
 def front_end(model: keras.Model) -> Callable[[np.ndarray], np.ndarray] | None:
     """`f(waveform) -> log-mel (128, 1292, 1)` of a model of this module; None where the network has its own."""
     layer = next((layer for layer in model.layers if isinstance(layer, LogMel)), None)
-    return None if layer is None else lambda waveform: np.asarray(layer(waveform[None]))[0]
+    return None if layer is None else lambda waveform: log_mel(waveform, spec=layer.spec)[..., None]
 
 
-def archive(model: keras.Model, folder: str, *, batch: int | None = 1) -> list[str]:
-    """Write a model of this module as SavedModel with its `entries`, and return their names."""
+def archive(functions: Mapping[str, Any], folder: str) -> None:
+    """Write `tf.function`s with an input signature as SavedModel, by signature, without what training would need."""
     import tensorflow as tf
 
-    # A Keras 3 model inside a plain tf.Module would export READ_VARIABLE ops and answer noise.
+    # A Keras 3 model inside a plain tf.Module would export READ_VARIABLE ops and answer noise.  It is not tracked: the
+    # archive finds the variables that its functions read, and would write those of a tracked model a second time.
     written = keras.export.ExportArchive()
-    written.track(model)
-    found = entries(model)
-    for name, (argument, shape, function) in found.items():
-        spec = tf.TensorSpec((batch, *shape), tf.float32, name=argument)
-        written.add_endpoint(name, function, input_signature=[spec])
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     with quiet():
-        written.write_out(folder, verbose=False)
-    return list(found)
+        for name, function in functions.items():
+            function.get_concrete_function()  # or the archive would trace it once for each of its own purposes
+            written.add_endpoint(name, function)
+        written.write_out(folder, options=options, verbose=False)
 
 
 def to_tflite(model: keras.Model) -> bytes:
@@ -131,10 +131,14 @@ def to_tflite(model: keras.Model) -> bytes:
     """
     import tensorflow as tf
 
+    functions = {}
+    for name, (argument, shape, function) in entries(model).items():
+        spec = tf.TensorSpec((1, *shape), tf.float32, name=argument)
+        functions[name] = tf.function(function, input_signature=[spec], autograph=False)
     with tempfile.TemporaryDirectory() as folder:
-        names = archive(model, folder)
+        archive(functions, folder)
         with quiet():
-            converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=names)
+            converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
             try:
                 return converter.convert()

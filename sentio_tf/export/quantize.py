@@ -126,8 +126,8 @@ def measure(
     graph = structure(model)
     twins = _twins(graph, scope)
     samples = _samples(graph, waveforms, front_end)
-    if twins:
-        samples = {SignatureContract.name: samples[SignatureContract.name]}
+    if twins:  # the front end need not be measured, and is most of the work
+        samples = {NETWORK: samples[NETWORK]}
     # The library's default is a moving average that hardly leaves the first window's range: ten times the error.
     # And where it keeps all tensors instead, those inside a recurrence's loop are gone.
     mode = calibrator.CalibrationMode.CALIBRATION_PROFILER_BASED
@@ -139,11 +139,11 @@ def measure(
 
 
 def _twins(graph: Structure, scope: str) -> dict[str, str]:
-    """Tensor of `predict` -> the same one of `network`, which need not be measured again; {} if the graphs differ."""
+    """Tensor of `network` -> the same one of `predict`, which need not be measured again; {} if the graphs differ."""
     if not {SignatureContract.name, NETWORK} <= graph.signatures.keys():
         return {}
     inside = re.compile(scopes.within(scope))
-    parts = [graph.subgraphs[graph.signatures[name].subgraph] for name in (SignatureContract.name, NETWORK)]
+    parts = [graph.subgraphs[graph.signatures[name].subgraph] for name in (NETWORK, SignatureContract.name)]
     ways = [[op for op in part.operators if inside.search(scopes.names_of(part, op))] for part in parts]
     if [op.name for op in ways[0]] != [op.name for op in ways[1]]:
         return {}
@@ -249,11 +249,30 @@ def _by_converter(
 
     try:
         with quiet(), _expected_warnings():
-            measured = calibrator.Calibrator(model).calibrate(windows)
+            measured = _only_ranges_of(calibrator.Calibrator(model).calibrate(windows), set(outside))
             return bytes(convert.mlir_quantize(measured, denylisted_nodes=outside))
     except (ValueError, RuntimeError, convert.ConverterError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise ModelError(f"engine converter cannot quantise this network ({reason}); use engine ai-edge") from None
+
+
+def _only_ranges_of(measured: bytes, outside: set[str]) -> bytes:
+    """A measured model without the ranges that only operators outside have.
+
+    The quantiser leaves these operators in float, but takes what has a range through INT8 in front of their slices
+    all the same: a power spectrum, too.
+    """
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    tree = flatbuffer_utils.read_model_from_bytearray(bytearray(measured))
+    for graph in tree.subgraphs:
+        names = [(tensor.name or b"").decode() for tensor in graph.tensors]
+        inside = [op for op in graph.operators if not outside.issuperset(names[i] for i in op.outputs)]
+        used = {i for op in inside for i in (*op.inputs, *op.outputs)}
+        for i, tensor in enumerate(graph.tensors):
+            if i not in used:
+                tensor.quantization = None
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(tree))
 
 
 @contextlib.contextmanager

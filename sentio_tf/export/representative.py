@@ -79,8 +79,10 @@ def draw(
     kept = spread([t for t in tracks if t.key in unseen], groups)
     chosen: list[Track] = []
     if representative:
+        # A published split may divide an artist, who then is compared on and does not calibrate.
+        held = {groups[t.key] for t in kept[:comparison]}
         # Where too few songs were held back, half of the groups stay behind for the comparison.
-        order = list(dict.fromkeys(groups[t.key] for t in learnt))
+        order = list(dict.fromkeys(groups[t.key] for t in learnt if groups[t.key] not in held))
         calibrating = set(order if len(kept) >= comparison else order[: max(2, len(order) // 2)])
         chosen = [t for t in learnt if groups[t.key] in calibrating][:representative]
     used = {groups[t.key] for t in chosen}

@@ -12,6 +12,7 @@ import keras
 from ..contract import METADATA_NAME, Card, SignatureContract
 from ..errors import ModelError
 from ..terminal import quiet
+from .graph import archive
 from .runner import Runner, outputs_of
 
 GRAPH = "saved_model.pb"
@@ -35,27 +36,20 @@ def write(model: keras.Model, folder: str | Path, card: Card) -> None:
     folder = Path(folder)
     outputs_of(model, card)
     replaceable(folder)
-    # A Keras 3 model inside a plain tf.Module would export READ_VARIABLE ops and answer noise.  It is not tracked: the
-    # archive finds the variables that its functions read, and would write those of a tracked model a second time.
-    archive = keras.export.ExportArchive()
 
     def answers(waveform):
         found = model(waveform, training=False)
         return dict(found) if isinstance(found, dict) else {SignatureContract.output: found}
 
+    functions = {}
     for name, batch in ((card.signature.name, 1), (BATCH, None)):
         spec = tf.TensorSpec((batch, model.input_shape[1]), tf.float32, name=card.signature.input)
-        function = tf.function(answers, input_signature=[spec], autograph=False)
-        with quiet():
-            function.get_concrete_function()  # or the archive would trace it once for each of its own purposes
-        archive.add_endpoint(name, function)
-    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # who trains takes the .keras file
+        functions[name] = tf.function(answers, input_signature=[spec], autograph=False)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.part") as work:
             made = Path(work) / folder.name
-            with quiet():
-                archive.write_out(str(made), options=options, verbose=False)
+            archive(functions, str(made))  # who trains takes the .keras file
             _put(made, card)
             if folder.exists():
                 shutil.rmtree(folder)

@@ -42,17 +42,20 @@ class TFLite:
     Args:
         scope: name of the network inside.
         calibrating: representative windows, for `int8`.
+        before: a target of the same model, whose float graph and ranges serve again.
 
     Raises: ModelError as `graph.to_tflite` and `quantize.quantize`.
     """
 
-    def __init__(self, model: keras.Model, scope: str, how: Quantization, calibrating: Windows):
+    def __init__(
+        self, model: keras.Model, scope: str, how: Quantization, calibrating: Windows, *, before: TFLite | None = None
+    ):
         self.how, self.scope = how, scope
-        self.exact = graph.to_tflite(model)
+        self.exact: bytes = before.exact if before else graph.to_tflite(model)
         self.front_end = graph.front_end(model)
         self._samples = calibrating.samples
-        self._ranges: dict[str, Any] | None = None
-        if how.kind == "int8" and how.engine != "converter":
+        self._ranges: dict[str, Any] | None = before._ranges if before else None
+        if how.kind == "int8" and how.engine != "converter" and self._ranges is None:
             self._ranges = quantize.measure(self.exact, self._samples, scope=scope, front_end=self.front_end)
         self.content = self._quantised()
 
@@ -70,7 +73,7 @@ class TFLite:
         )
 
     def layers(self, windows: Sequence[np.ndarray]) -> error_report.Report | None:
-        """Error of the layers on windows that calibration did not hear, None unless asked for."""
+        """Error of the layers on some of `windows`, None unless asked for."""
         if not self.how.report or self.how.kind not in ("dynamic", "int8"):
             return None
         again: Callable[..., bytes] | None = self._quantised if self.how.report == "full" else None
