@@ -170,6 +170,7 @@ WAYS = {
     "dynamic": "dynamic range",
     "int8": "INT8 convolutions",
     "int8-converter": "full INT8",
+    "int8-float": "INT8 convolutions, the first stages float",
 }
 
 

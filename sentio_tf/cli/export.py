@@ -62,6 +62,8 @@ def export(
         raise click.UsageError(f"--engine converter: expected --quantize int8, received {kind}")
     if float_layers and kind == "none":
         raise click.UsageError("--float: expected a --quantize that quantises, received none")
+    if report_file and not Path(report_file).resolve().parent.is_dir():
+        raise click.UsageError(f"--report: expected a file in a folder that is there, received {report_file}")
     wanted, other = ("folder", Path(out).is_file()) if to == "savedmodel" else ("file", Path(out).is_dir())
     if other:
         raise click.UsageError(f"--out: expected a {wanted}, received {out}")

@@ -163,11 +163,16 @@ def test_unknown_fold_is_one_line(run, tmp_path):
 
 
 def test_report_that_cannot_be_written_is_one_line(run, tmp_path):
+    """A folder that is not there is said before anything is made; what the disk refuses later costs no model."""
     out, report = tmp_path / "m.tflite", tmp_path / "nowhere" / "r.json"
     done = of(run, "--report", report, out=out)
+    assert done.exit_code == 2
+    assert "--report: expected a file in a folder that is there" in done.stderr
+    assert not out.exists()
+    done = of(run, "--report", "/dev/full", out=out)
     assert done.exit_code == 1
     (line,) = said(done)
-    assert line == f"error: {report}: cannot be written (No such file or directory); choose another --report"
+    assert line == "error: /dev/full: cannot be written (No space left on device); choose another --report"
     assert "layer " in done.stdout, "it is still said"
     assert Engine(out).card.quantization == "dynamic"
 
