@@ -173,6 +173,9 @@ def integer_operators(graph: Structure, scope: str, left: str) -> list[tuple[str
             if not re.search(inside, text) or re.search(left, text):
                 continue
             inputs = made.intersection(op.inputs)
+            # ai-edge-quantizer cannot give a constant, such as a class token, the range of what it is joined with.
+            if op.name == "CONCATENATION" and len(inputs) < len(set(op.inputs)):
+                continue
             if op.name in CONVOLUTIONS or (op.name in FLOWING and inputs and inputs <= integer):
                 integer |= set(op.outputs)
                 found.append((op.name, text))
@@ -223,8 +226,12 @@ def _by_ai_edge(
             exact = f"^{re.escape(names)}$"
             work.add_static_config(exact, operation[name], activation_num_bits=8, weight_num_bits=8)
     work.update_quantization_recipe(left, operation.ALL_SUPPORTED, algorithm_key=AlgorithmName.NO_QUANTIZE)
-    with quiet(), _expected_warnings(), contextlib.redirect_stdout(io.StringIO()):  # it prints sizes
-        result = work.quantize(ranges if kind == "int8" else None)
+    try:
+        with quiet(), _expected_warnings(), contextlib.redirect_stdout(io.StringIO()):  # it prints sizes
+            result = work.quantize(ranges if kind == "int8" else None)
+    except (ValueError, RuntimeError, KeyError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise ModelError(f"engine ai-edge cannot quantise this network ({reason}); choose another --quantize") from None
     if result.quantized_model is None:
         raise ModelError(f"ai-edge-quantizer gave no model for {kind!r}")
     return bytes(result.quantized_model)

@@ -10,7 +10,7 @@ from keras import layers
 from sentio_tf.contract import SignatureContract
 from sentio_tf.errors import ModelError
 from sentio_tf.export import error_report, graph, quantize, scopes
-from sentio_tf.runtime.flatbuffer import Structure, structure
+from sentio_tf.runtime.flatbuffer import Operator, Signature, Structure, Subgraph, Tensor, structure
 
 from .conftest import SCOPE
 
@@ -241,3 +241,31 @@ def test_converter_refuses_loops(small):
     content = graph.to_tflite(graph.hearing_model(network, 661_500))
     with pytest.raises(ModelError, match="cannot quantise recurrent networks; use engine ai-edge"):
         quantize.quantize(content, "int8", engine="converter", scope=SCOPE, representative=small.calibrating)
+
+
+def test_a_token_joined_to_a_convolution_stays_float():
+    """ai-edge-quantizer cannot give a constant, as the ViT's class token, the range of what it is joined with."""
+    tensors = [
+        Tensor(name, shape, "float32")
+        for name, shape in (
+            ("x", (1, 4, 4, 1)),
+            ("predict/net_1/w", (2, 1, 1, 1)),
+            ("predict/net_1/patches_1/convolution", (1, 4, 4, 2)),
+            ("predict/net_1/tokens_1/Reshape", (1, 16, 2)),
+            ("predict/net_1/token_1/constant", (1, 1, 2)),
+            ("predict/net_1/join_1/concat", (1, 17, 2)),
+            ("predict/net_1/twice_1/concat", (1, 32, 2)),
+            ("predict/net_1/add_1/Add", (1, 17, 2)),
+        )
+    ]
+    operators = [
+        Operator("CONV_2D", False, (0, 1, -1), (2,)),
+        Operator("RESHAPE", False, (2,), (3,)),
+        Operator("CONCATENATION", False, (4, 3), (5,)),
+        Operator("CONCATENATION", False, (3, 3), (6,)),
+        Operator("ADD", False, (5, 5), (7,)),
+    ]
+    part = Subgraph(tuple(tensors), tuple(operators))
+    graph = Structure({"predict": Signature("predict", 0, {"waveform": tensors[0]}, {})}, (part,), 0, "")
+    found = [name for name, _ in quantize.integer_operators(graph, "net", "^$")]
+    assert found == ["CONV_2D", "RESHAPE", "CONCATENATION"], "the second, which takes nothing but INT8"

@@ -14,17 +14,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shlex
 import statistics
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from sentio_tf.runtime.bench import other_load, peak_bytes
 
 FOLDER = Path(__file__).parent
 # Seconds of sound an example, those of configs/NAME.yaml; the networks are of their default size.
@@ -266,33 +267,6 @@ def serve(step: Callable[[], Any], parameters: int) -> None:
                 step()
                 times.append(time.perf_counter() - began)
         print(json.dumps({"step": min(times), "peak": peak_bytes(), "others": load[0]}), flush=True)
-
-
-def peak_bytes() -> int:
-    """Most memory that this process held.  What getrusage tells begins with what its parent held, so Linux is asked."""
-    try:
-        fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-        return int(fields["VmHWM"].split()[0]) * 1024
-    except (OSError, LookupError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-@contextmanager
-def other_load() -> Iterator[list[float]]:
-    """Gets, when it is left, how many cores were busy with other processes; 0 where the machine does not tell."""
-
-    def busy() -> float:
-        try:
-            user, nice, system = map(int, Path("/proc/stat").read_text().split(maxsplit=4)[1:4])
-        except OSError:
-            return time.process_time()
-        return (user + nice + system) / os.sysconf("SC_CLK_TCK")
-
-    load: list[float] = []
-    began, before, own = time.perf_counter(), busy(), time.process_time()
-    yield load
-    spent = busy() - before - (time.process_time() - own)
-    load.append(max(0.0, spent / (time.perf_counter() - began)))
 
 
 def use_threads(number: int) -> None:
