@@ -7,7 +7,6 @@ import pytest
 
 from sentio_tf.contract import Card
 from sentio_tf.errors import ModelError
-from sentio_tf.export import golden as export_golden
 from sentio_tf.export.card import embed
 from sentio_tf.runtime import checks, flatbuffer, golden
 from sentio_tf.runtime.predictor import find_model
@@ -274,10 +273,6 @@ def test_missing_file_and_folder(tmp_path):
         checks.verify(tmp_path / "no.tflite")
     with pytest.raises(ModelError, match=r"expected a \.tflite file, received a folder"):
         checks.verify(tmp_path)
-
-
-def test_golden_waveform_is_the_exporters():
-    assert golden.sha256(golden.golden_waveform()) == export_golden.sha256(export_golden.golden_waveform())
 
 
 def test_extremes_are_within_the_contract():
