@@ -64,7 +64,7 @@ def quantize(
         kind: `none`; `float16` weights; `dynamic`: INT8 weights per channel, activations quantised
             while running; `int8`: convolutions INT8 in and out, with weights per channel, ranges from
             `representative`, and what lies between them INT8 too (`FLOWING`); dense layers as in `dynamic`.
-            Softmax and LayerNorm stay float: with them in INT8 too the answer is lost.
+            Softmax and LayerNorm stay float: with them in INT8 too a transformer may lose its answer.
         scope: name of the network inside the graph; everything outside stays float.
         representative: waveforms float32 `(661500,)` of the training part, for `int8`.
         front_end: waveform -> log-mel `(128, 1292, 1)`; needed for `int8` where the model has a signature `network`.
