@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..errors import ModelError
 from . import graph
 
 
-class Runner:
+class Runner(ABC):
     """Base of the runners: one that knows how to `_run` a window.
 
     Args:
@@ -41,9 +42,9 @@ class Runner:
                 f"{_shapes(inputs)} -> {_shapes(outputs)}; export it again"
             )
 
+    @abstractmethod
     def _run(self, batch: np.ndarray) -> Mapping[str, np.ndarray]:
         """Waveform float32 `(1, samples)` -> the outputs by name."""
-        raise NotImplementedError
 
     def __call__(self, samples: np.ndarray) -> tuple[float, float, float | None]:
         """One window, float32 `(samples,)` -> valence, arousal, domain distance or None.
