@@ -166,7 +166,10 @@ def test_a_real_file_that_breaks_while_training(tracks, tmp_path):
         [dataclasses.replace(tracks[0], path=copy)], pipeline.Spec(tmp_path, "nothing"), frames=9, batch=2
     )
     next(data)
-    copy.write_text("no audio any more")
+    # Exchanged at once: a thread that reads ahead must not meet the file between being emptied and being written.
+    other = tmp_path / "other"
+    other.write_text("no audio any more")
+    other.replace(copy)
     with pytest.raises(AudioError, match=r"a\.wav: expected an audio file"):
         list(itertools.islice(data, 9))
 
