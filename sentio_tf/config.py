@@ -64,6 +64,7 @@ class FitConfig:
     head_alpha: float = 0.0  # start the last layer as the ridge solution with this penalty; 0: at zero
     accumulate: int = 1  # batches whose gradients make one update
     precision: str = "float32"  # or mixed_bfloat16, mixed_float16
+    quantize_aware: bool = False  # train with INT8's rounding of weights and activations inside
     jit: bool = False  # XLA; always on JAX.  Slower on most CPUs
     f_max: float = 8000.0  # upper edge of the mel bands [Hz]
     final: bool = True  # train the model of all tracks after the folds; without it the run only measures
@@ -99,6 +100,7 @@ class FitConfig:
                 "head_alpha": self.head_alpha >= 0,
                 "accumulate": self.accumulate >= 1,
                 "precision": self.precision in PRECISIONS,
+                "quantize_aware": not self.quantize_aware or (self.precision == "float32" and not self.head_alpha),
                 "f_max": 1000 <= self.f_max <= MEL.sample_rate / 2,
                 "repeats": all(isinstance(n, (int, float)) and 0 < n < 1e6 for n in self.repeats.values()),
             },
@@ -166,6 +168,7 @@ def _rises(values: Any) -> bool:
 EXPECTED = {
     "precision": f"one of {', '.join(PRECISIONS)}",
     "normalization": "dataset or clip",
+    "quantize_aware": "precision float32 and head_alpha 0 beside it",
     "cache_bits": "16 or 8",
     "crop_s": "1 to 30 seconds",
     "unfreeze": "epochs from 1 to `epochs`, each with a number of stages or all",

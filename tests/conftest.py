@@ -113,10 +113,10 @@ def tiny(*, normalize, frames=1292, seed=None, width=4):
     from keras import layers
 
     mel = keras.Input((128, frames, 1), name="log_mel")
-    x = layers.AveragePooling2D((16, 4))(normalize(mel))
-    x = layers.Conv2D(width, 3, strides=2, activation="relu")(x)
-    x = layers.GlobalAveragePooling2D()(x)
-    return keras.Model(mel, layers.Dense(2, activation="tanh")(x), name="tiny")
+    x = layers.AveragePooling2D((16, 4), name="shrink")(normalize(mel))
+    x = layers.Conv2D(width, 3, strides=2, activation="relu", name="stem")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    return keras.Model(mel, layers.Dense(2, activation="tanh", name="head")(x), name="tiny")
 
 
 @pytest.fixture(scope="session")

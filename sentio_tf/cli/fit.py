@@ -29,6 +29,9 @@ from .common import need, progress_bar
     metavar="SOURCE",
     help="Of a pretrained network: pypi [default], random, and of vit a Keras Hub preset or the folder of one.",
 )
+@click.option(
+    "--start", type=click.Path(file_okay=False), metavar="RUN", help="Go on from the models of a run on the same split."
+)
 @click.option("--labels", metavar="VERSION", help="Of the labels, where there are several (deam: corrected, official).")
 @click.option("--skip-missing", is_flag=True, help="Leave out labelled tracks whose file is missing.")
 @click.option("--only", multiple=True, metavar="PART", help="Train only fold 0, 1, ... or final; may be repeated.")
@@ -46,6 +49,7 @@ def fit(
     purge_divided,
     features,
     weights,
+    start,
     labels,
     skip_missing,
     only,
@@ -81,8 +85,8 @@ def fit(
     if config_file:
         _check_model(config_file, model)
     if model in configuration.CLASSICAL:
-        if only or weights or tensorboard:
-            name = "--only" if only else "--weights" if weights else "--tensorboard"
+        given = {"--only": only, "--weights": weights, "--tensorboard": tensorboard, "--start": start}
+        if name := next((name for name, value in given.items() if value), None):
             raise click.UsageError(f"{name} is for networks, not for {model}")
         results = _classical(model, config_file, [*version, *overrides], features, sources, place, options)
     else:
@@ -95,7 +99,8 @@ def fit(
 
         source = [f"weights={weights}"] if weights else []
         config = configuration.load(config_file, (*version, *overrides, *source, f"model={model}"))
-        results = train(config, sources, place, only=only, tensorboard=tensorboard, **options)
+        begin = Path(start) if start else None
+        results = train(config, sources, place, start=begin, only=only, tensorboard=tensorboard, **options)
     if not results:
         return
     if form == "json":

@@ -65,6 +65,7 @@ def export_run(
         builtins, or the exported model deviates from Keras by more than `parity.TOLERANCE`.
     """
     from ..training.build import load_model
+    from ..training.quantize_aware import plain
     from ..training.run import COMMIT
     from . import graph, parity, representative, targets
 
@@ -76,6 +77,9 @@ def export_run(
     results = read_run(run)
     settings, metrics = results["config"], results["metrics"]
     network = load_model(model_file(run, fold))
+    bare, learnt = plain(network)
+    if how.kind != "int8":  # the rounding that training felt is that of int8
+        network, learnt = bare, {}
     audio = audio_of(settings)
     calibrating, compared = representative.draw(
         run,
@@ -120,8 +124,12 @@ def export_run(
     if to == "savedmodel":
         target: targets.Target = targets.SavedModel(reference)
     else:
-        exported = keras_model(run, network, settings, transform="matmul")
-        target = targets.Onnx(exported) if to == "onnx" else targets.TFLite(exported, network.name, how, calibrating)
+        exported = keras_model(run, bare, settings, transform="matmul")
+        target = (
+            targets.Onnx(exported)
+            if to == "onnx"
+            else targets.TFLite(exported, network.name, how, calibrating, learnt=learnt)
+        )
     # Songs that the model learnt from: which layers stay float must not be chosen by those that judge it.
     layers = target.layers(calibrating.samples) if isinstance(target, targets.TFLite) else None
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -136,6 +136,37 @@ def measure(
         work.calibrate(samples, recipe_manager.RecipeManager())
     ranges = work.get_model_qsvs()
     return ranges | {other: ranges[name] for name, other in twins.items() if name in ranges}
+
+
+def learnt_ranges(model: bytes, learnt: Mapping[str, tuple[float, float]], *, scope: str) -> dict[str, Any]:
+    """Ranges, as of `measure`, of the tensors behind layers whose ranges training has learnt.
+
+    Args:
+        learnt: smallest and largest value behind a layer; of several that one operator fuses, the last one's counts.
+            A range without width, behind a layer that has died, is left to `measure`: XNNPACK takes no scale of 0.
+
+    Raises: ModelError for a layer that the graph does not know.
+    """
+    learnt = {name: (low, high) for name, (low, high) in learnt.items() if high > low}
+    order = {name: i for i, name in enumerate(learnt)}
+    found: dict[str, Any] = {}
+    seen: set[str] = set()
+    for part in structure(model).subgraphs:
+        ends: dict[str, Sequence[int]] = {}  # of operators of one layer, the last makes what is behind it
+        for op in part.operators:
+            names = [name for name in scopes.layers_of(scopes.names_of(part, op), scope) if name in order]
+            if names:
+                ends[max(names, key=order.__getitem__)] = op.outputs
+        for name, outputs in ends.items():
+            low, high = (np.array([bound], np.float32) for bound in learnt[name])
+            found |= {part.tensors[i].name: {"min": low, "max": high} for i in outputs}
+        seen |= ends.keys()
+    if missing := [name for name in learnt if name not in seen]:
+        raise ModelError(
+            f"expected the graph to keep layer {missing[0]}, whose range was learnt, received one without; "
+            "train it again with this version"
+        )
+    return found
 
 
 def _twins(graph: Structure, scope: str) -> dict[str, str]:

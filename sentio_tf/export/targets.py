@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -43,12 +43,20 @@ class TFLite:
         scope: name of the network inside.
         calibrating: representative windows, for `int8`.
         before: a target of the same model, whose float graph and ranges serve again.
+        learnt: ranges of activations behind layers, of quantisation-aware training; others are measured.
 
     Raises: ModelError as `graph.to_tflite` and `quantize.quantize`.
     """
 
     def __init__(
-        self, model: keras.Model, scope: str, how: Quantization, calibrating: Windows, *, before: TFLite | None = None
+        self,
+        model: keras.Model,
+        scope: str,
+        how: Quantization,
+        calibrating: Windows,
+        *,
+        before: TFLite | None = None,
+        learnt: Mapping[str, tuple[float, float]] | None = None,
     ):
         self.how, self.scope = how, scope
         self.exact: bytes = before.exact if before else graph.to_tflite(model)
@@ -57,6 +65,8 @@ class TFLite:
         self._ranges: dict[str, Any] | None = before._ranges if before else None
         if how.kind == "int8" and how.engine != "converter" and self._ranges is None:
             self._ranges = quantize.measure(self.exact, self._samples, scope=scope, front_end=self.front_end)
+            if learnt:
+                self._ranges |= quantize.learnt_ranges(self.exact, learnt, scope=scope)
         self.content = self._quantised()
 
     def _quantised(self, *, float_layers: Sequence[str] = (), only_layers: Sequence[str] | None = None) -> bytes:

@@ -19,6 +19,7 @@ from ..errors import ConfigError, SentioError
 from ..layers.normalize import ClipZScore
 from ..models import MODELS, SOURCES, STAGES, WAVEFORM
 from .optimizer import PhasedAdamW
+from .quantize_aware import quantize_aware
 from .schedule import ProgressiveUnfreezing
 
 Builder = Callable[[keras.layers.Layer, float, str], keras.Model]
@@ -59,13 +60,14 @@ def builder(config: FitConfig, root: Path, report: Callable[[str], None]) -> Bui
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(precision)
         try:
-            return MODELS[config.model](**size, seed=config.seed, **given, **config.architecture)
+            network = MODELS[config.model](**size, seed=config.seed, **given, **config.architecture)
         except (TypeError, ValueError) as error:
             lengths = any(word in str(error) for word in ("window", "frames", "samples", "chunk"))
             hint = f" (crop_s is {seconds:g} s)" if lengths else ""
             raise ConfigError(f"architecture: {error}{hint}") from None
         finally:
             keras.config.set_dtype_policy(before)
+        return quantize_aware(network) if config.quantize_aware else network
 
     # Before hours of decoding, and before a run directory is claimed.
     trial = build(ClipZScore(name="normalize", dtype="float32"), config.crop_s, "float32")

@@ -11,10 +11,9 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,6 @@ from .curves import draw_curves
 from .domain import calibrate, fit_domain
 from .frozen import Answers, divide
 from .memory import check_memory
-from .ridge_head import initialise
 from .run import (
     COMMIT,
     FINAL,
@@ -57,6 +55,7 @@ from .run import (
     write_predictions,
 )
 from .schedule import ProgressiveUnfreezing, resting
+from .start import Start, start_from_ridge
 
 # Each fold, phase and length of window is a graph of its own: TensorFlow warns of that with half a page.
 logging.getLogger("tensorflow").addFilter(lambda record: "retracing" not in record.getMessage())
@@ -73,6 +72,7 @@ def fit(
     *,
     cache: Path | None = None,
     split: Path | None = None,
+    start: Path | None = None,
     allow_divided: bool = False,
     purge_divided: bool = False,
     skip_missing: bool = False,
@@ -92,6 +92,7 @@ def fit(
     Args:
         cache: folder of renderings and caches; None: `config.cache_root()`.
         split: a file of `sentio-tf data split`; None: folds are made from config.seed.
+        start: a finished run on the same songs and split, from whose models training goes on.
         allow_divided, purge_divided: what to do with a split that divides groups, see `run.plan`.
         skip_missing: leave tracks without their file out.
         only: names of the parts to train now ("0", "1", ..., "final"), so that several processes can
@@ -110,6 +111,11 @@ def fit(
     if config.model not in MODELS:
         models = ", ".join([*MODELS, *configuration.CLASSICAL])
         raise ConfigError(f"model: expected one of {models}, received {config.model!r}")
+    if config.quantize_aware and not start:
+        raise ConfigError(
+            "quantize_aware: expected a trained network to go on from, whose batch normalisation keeps its statistics, "
+            "received none; name its run with --start"
+        )
     tracks = read_tracks(
         sources, labels=config.labels, skip_missing=skip_missing, unlabelled=config.consistency > 0, report=report
     )
@@ -159,7 +165,18 @@ def fit(
     everything = labels_hash(tracks, audio)
     if extra:
         everything += f" and {hashlib.sha256(''.join(sorted(map(pipeline.entry_id, extra))).encode()).hexdigest()}"
-    claim(out, config, sources, [*tracks, *extra], work=work, labels_and_audio=everything)
+    begin = Start(start) if start else None
+    if begin:
+        begin.check(work)
+    claim(
+        out,
+        config,
+        sources,
+        [*tracks, *extra],
+        work=work,
+        labels_and_audio=everything,
+        start=begin.identity(work) if begin else "",
+    )
     learnt = {part.name: divided(tracks, part, config) for part in work.parts}
     for name, (_, held) in learnt.items():
         if max(Counter(t.corpus for t in held).values(), default=0) < 2:
@@ -188,7 +205,7 @@ def fit(
                 inner,
                 held,
                 out / f"fold-{part.name}",
-                build=build,
+                build=begin.builder(build, part.name) if begin else build,
                 cache=store,
                 heard=heard,
                 examples=examples,
@@ -394,38 +411,6 @@ def train_fold(
     )
     for name in ("best.weights.h5", "checkpoint.npz"):
         (folder / name).unlink(missing_ok=True)
-
-
-def start_from_ridge(
-    config: FitConfig,
-    model: keras.Model,
-    twin: keras.Model,
-    train: Sequence[Track],
-    heard: pipeline.Cache,
-    answers: Answers | None,
-    *,
-    label: str,
-    report: Callable[[str], None],
-) -> None:
-    """Lay the ridge solution over all windows of the training tracks into the last layer of `model`."""
-    if answers:
-        counts = [len(answers.of[t.key]) for t in train]
-        examples = (x for t in train for x in answers.of[t.key])
-    else:
-        counts = [len(pipeline.places_of(t, heard)) for t in train]
-        examples = (x for _, x in pipeline.windows(train, heard))
-    targets = np.repeat([pipeline.target(t) for t in train], counts, axis=0)
-    twin.set_weights(model.get_weights())
-    found = initialise(twin, batched(examples, 16), targets, alpha=config.head_alpha)
-    model.set_weights(twin.get_weights())
-    report(f"{label}: head starts as the ridge solution, R² {found:.3f} on {len(targets)} training windows")
-
-
-def batched(examples: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
-    """Stacks of `size` examples, the last one smaller."""
-    endless = iter(examples)
-    while part := list(islice(endless, size)):
-        yield np.stack(part)
 
 
 def purpose(config: FitConfig, label: str, train: Sequence[Track], cached: bool) -> str:

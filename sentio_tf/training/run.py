@@ -274,6 +274,7 @@ def claim(
     *,
     work: Plan,
     labels_and_audio: str,
+    start: str = "",
 ) -> None:
     """Make `out` this experiment's directory, or continue it; `trained.csv` says what its final model knows.
 
@@ -283,6 +284,8 @@ def claim(
     text = configuration.dump(config) + (
         f"data: {corpora_read}\nsplit: {work.hash}\nparts: {work.exact}\nlabels_and_audio: {labels_and_audio}\n"
     )
+    if start:
+        text += f"start: {start}\n"
     file = out / "config.yaml"
     try:
         out.mkdir(parents=True, exist_ok=True)

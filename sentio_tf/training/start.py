@@ -1,0 +1,103 @@
+"""What a training starts from beside fresh weights: the ridge solution for the head, or another run's networks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from .. import pipeline
+from ..config import FitConfig
+from ..corpora.track import Track
+from ..errors import ConfigError
+from ..models.weights import transfer
+from .apply import read_settings
+from .build import Builder, load_model
+from .frozen import Answers
+from .ridge_head import initialise
+from .run import Plan
+
+
+
+@dataclass(frozen=True)
+class Start:
+    """A finished run whose models a training goes on from, part by part: none has seen what its part is judged by."""
+
+    run: Path
+
+    def check(self, work: Plan) -> None:
+        """Raises: ConfigError if the run trained and judged by other songs, or lacks a part."""
+        settings = read_settings(self.run)
+        for field, ours in (("split", work.hash), ("parts", work.exact)):
+            if settings.get(field) != ours:
+                raise ConfigError(
+                    f"--start: expected a run with the same songs in training and test ({field} {ours[:12]}), received "
+                    f"{self.run.name} ({str(settings.get(field))[:12]}), which may have learnt from songs that judge; "
+                    "fit both with one --split and the same --data"
+                )
+        for part in work.parts:
+            if not self.model(part.name).exists():
+                raise ConfigError(
+                    f"--start: expected the model of fold {part.name} in {self.run}, received none; fit it to the end"
+                )
+
+    def model(self, part: str) -> Path:
+        return self.run / f"fold-{part}" / "model.keras"
+
+    def identity(self, work: Plan) -> str:
+        """SHA-256 of all models, by which a run directory knows what it started from."""
+        digest = hashlib.sha256()
+        for part in work.parts:
+            digest.update(self.model(part.name).read_bytes())
+        return digest.hexdigest()
+
+    def builder(self, build: Builder, part: str) -> Builder:
+        """`build`, whose networks start with the weights of the run's model of that part."""
+        source = load_model(self.model(part))
+
+        def started(normalize: keras.layers.Layer, seconds: float, precision: str) -> keras.Model:
+            network = build(normalize, seconds, precision)
+            try:
+                transfer(source, network)
+            except ValueError as error:
+                raise ConfigError(f"--start: {error}; start from a run of the same model and architecture") from None
+            return network
+
+        return started
+
+
+def start_from_ridge(
+    config: FitConfig,
+    model: keras.Model,
+    twin: keras.Model,
+    train: Sequence[Track],
+    heard: pipeline.Cache,
+    answers: Answers | None,
+    *,
+    label: str,
+    report: Callable[[str], None],
+) -> None:
+    """Lay the ridge solution over all windows of the training tracks into the last layer of `model`."""
+    if answers:
+        counts = [len(answers.of[t.key]) for t in train]
+        examples = (x for t in train for x in answers.of[t.key])
+    else:
+        counts = [len(pipeline.places_of(t, heard)) for t in train]
+        examples = (x for _, x in pipeline.windows(train, heard))
+    targets = np.repeat([pipeline.target(t) for t in train], counts, axis=0)
+    twin.set_weights(model.get_weights())
+    found = initialise(twin, batched(examples, 16), targets, alpha=config.head_alpha)
+    model.set_weights(twin.get_weights())
+    report(f"{label}: head starts as the ridge solution, R² {found:.3f} on {len(targets)} training windows")
+
+
+def batched(examples: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """Stacks of `size` examples, the last one smaller."""
+    endless = iter(examples)
+    while part := list(islice(endless, size)):
+        yield np.stack(part)
