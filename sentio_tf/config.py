@@ -107,6 +107,54 @@ class FitConfig:
         )
 
 
+# Answers of teachers lie within .5 of each other, in squares: 4 makes them weigh about as much as 1 - CCC.
+TERMS = {"hard": 1.0, "soft": 4.0, "features": 0.2, "attention": 0.5}
+
+
+@dataclass(frozen=True)
+class DistillConfig(FitConfig):
+    """A student that teachers train; every field of `FitConfig`, and these."""
+
+    # Term of the loss -> its weight: hard, soft, features, attention; the default of what is not named, 0 for none.
+    terms: dict[str, float] = field(default_factory=dict)
+    soft: str = "gaussian"  # or bounded: rated answers better than the teachers' are left alone
+    soft_floor: float = 0.15  # standard deviation of a teacher alone
+    soft_margin: float = 0.0  # of bounded, in mean squares
+    answers: str = "stored"  # each window of a grid once, or live: every batch anew
+    views: int = 4  # places of that grid in the length of a window
+    dead: float = 1e-3  # share of the gradients' norms below which a term does nothing
+    dominating: float = 0.99  # above which it leaves nothing to others
+
+    def __post_init__(self):
+        super().__post_init__()
+        given = self.terms
+        _check(
+            self,
+            {
+                "terms": set(given) <= set(TERMS)
+                and all(isinstance(w, (int, float)) and w >= 0 for w in given.values())
+                and any(self.weights_of_terms().values()),
+                "soft": self.soft in ("gaussian", "bounded"),
+                "soft_floor": self.soft_floor > 0,
+                "soft_margin": self.soft_margin >= 0,
+                "answers": self.answers in ("stored", "live"),
+                "views": 1 <= self.views <= 64,
+                "dead": 0 <= self.dead < 1,
+                "dominating": 0 < self.dominating <= 1,
+                "augment": not self.augment.get("mixup_alpha"),
+                "consistency": self.consistency == 0,
+            },
+        )
+
+    @property
+    def live(self) -> bool:
+        return self.answers == "live"
+
+    def weights_of_terms(self) -> dict[str, float]:
+        """Weight of every term."""
+        return TERMS | {name: float(w) for name, w in self.terms.items()}
+
+
 CLASSICAL = ("ridge", "svr", "xgboost")
 CRITERIA = ("ccc", "r2", "rmse")
 
@@ -124,6 +172,7 @@ class ClassicalConfig:
     criterion: str = "ccc"  # that the search maximises (rmse: minimises) on the pooled inner folds
     early_stopping: int = 0  # xgboost: rounds without a better inner error; 0 for none
     joint: bool = False  # one model of both axes, where the library has it
+    keep_models: bool = False  # of every fold, not of the final model alone: so that the run can teach
     sign_value: float = 0.5  # what a sign stands for where a number is needed
     seed: int = 0
     labels: str = ""
@@ -168,6 +217,11 @@ def _rises(values: Any) -> bool:
 EXPECTED = {
     "precision": f"one of {', '.join(PRECISIONS)}",
     "normalization": "dataset or clip",
+    "terms": f"numbers of 0 or more for terms among {', '.join(TERMS)}, one above 0",
+    "soft": "gaussian or bounded",
+    "answers": "stored or live",
+    "augment": "no mixup_alpha: what a teacher says of two songs is not said of their blend",
+    "consistency": "0: unlabelled songs have their teachers' answers",
     "quantize_aware": "precision float32 and head_alpha 0 beside it",
     "cache_bits": "16 or 8",
     "crop_s": "1 to 30 seconds",

@@ -35,7 +35,10 @@ SYSTEMS: dict[str, tuple[str, str, list[str]]] = {
     "efficientnet-lite0": ("EfficientNet-Lite0, fine-tuned", "efficientnet_lite", []),
     "ast": ("AST, tiny", "ast", ["epochs=15"]),
     "mobilevit-s": ("MobileViT-S", "mobilevit", ["architecture.size=s", "epochs=12"]),
+    "efficientnet-lite0-int8": ("EfficientNet-Lite0, trained on for INT8", "efficientnet_lite-int8", []),
 }
+# System -> the one whose network it goes on from, and with whose answers its own are compared.
+START = {"efficientnet-lite0-int8": "efficientnet-lite0"}
 
 
 # How the table calls a way -> quantisation, engine and layers that stay float.
@@ -56,6 +59,8 @@ STEPS = ("train", "export", "time")
 
 def ways(name: str) -> dict[str, tuple[str, str, tuple[str, ...]]]:
     """In which ways a network is exported."""
+    if name in START:
+        return {"int8": WAYS["int8"]}
     return WAYS | ({"int8-float": ("int8", "ai-edge", HURTING[name])} if name in HURTING else {})
 
 
@@ -85,6 +90,7 @@ def train(name: str, root: Path, runs: Path) -> None:
         "--split",
         SPLIT.relative_to(HERE),
         *sets,
+        *(["--start", runs / START[name]] if name in START else []),
         "--out",
         out,
     )
@@ -105,6 +111,7 @@ def export(name: str, root: Path, runs: Path) -> None:
     from sentio_tf.export.settings import Quantization
     from sentio_tf.runtime.engine import Engine
     from sentio_tf.training.build import load_model
+    from sentio_tf.training.quantize_aware import plain
     from sentio_tf.training.run import COMMIT
 
     run = runs / name
@@ -133,10 +140,12 @@ def export(name: str, root: Path, runs: Path) -> None:
     tracks, groups = [test.tracks[i] for i in rows], [test.groups[i] for i in rows]
     labels = np.array([[t.valence, t.arousal] for t in tracks])
     network = load_model(export.model_file(run, "0"))
-    model = export.keras_model(run, network, settings)
+    bare, ranges = plain(network)
+    before_run = runs / START.get(name, name)
+    model = export.keras_model(before_run, load_model(export.model_file(before_run, "0")), settings)
     expected = np.concatenate([model.predict_on_batch(test.samples[i][None])["valence_arousal"] for i in rows])
-    found |= {"parameters": network.count_params(), "ccc": scores(labels, expected)}
-    exported, before = export.keras_model(run, network, settings, transform="matmul"), None
+    found |= {"parameters": bare.count_params(), "ccc": scores(labels, expected)}
+    exported, before = export.keras_model(run, bare, settings, transform="matmul"), None
     for way, (kind, engine, exact) in todo.items():
         card = Card(
             name=f"{name}-{way}", version="1", licence=export.NON_COMMERCIAL, git_commit=COMMIT, quantization=kind
@@ -145,7 +154,7 @@ def export(name: str, root: Path, runs: Path) -> None:
             path = runs / "files" / f"{name}-{way}.tflite"
             if not path.exists():
                 how = Quantization(kind, exact, engine)
-                before = targets.TFLite(exported, network.name, how, learnt, before=before)
+                before = targets.TFLite(exported, bare.name, how, learnt, before=before, learnt=ranges)
                 before.write(path, card)
             runner = Engine(path, threads=1)
             answers = np.array([runner(test.samples[i])[:2] for i in rows])

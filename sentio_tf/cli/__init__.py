@@ -13,6 +13,7 @@ from .. import __version__
 from ..errors import SentioError
 from .benchmark import benchmark
 from .data import data
+from .distill import distill
 from .evaluate import compare, evaluate, report
 from .export import export
 from .features import features
@@ -43,5 +44,19 @@ def main() -> None:
     """
 
 
-for command in (predict, listen, models, data, features, fit, export, verify, benchmark, evaluate, compare, report):
+for command in (
+    predict,
+    listen,
+    models,
+    data,
+    features,
+    fit,
+    distill,
+    export,
+    verify,
+    benchmark,
+    evaluate,
+    compare,
+    report,
+):
     main.add_command(command)

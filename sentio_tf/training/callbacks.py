@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import os
@@ -13,7 +14,7 @@ import keras
 import numpy as np
 
 from ..corpora.track import Track
-from ..errors import SentioError
+from ..errors import ConfigError, SentioError
 from ..evaluation import metrics
 from ..pipeline import Cache, predict_tracks, target
 from ..terminal import printable
@@ -58,6 +59,7 @@ class TrackValidation(keras.callbacks.Callback):
         patience: epochs without a better `val_ccc` after which training stops; None: never.
         judge: answers of the twin for the tracks, `(tracks, 2)`; None: `pipeline.predict_tracks`.
         from_start: judge the weights before the first epoch as well.
+        network: whose weights are judged, where what is fitted holds more; None: the fitted model.
     """
 
     def __init__(
@@ -70,10 +72,11 @@ class TrackValidation(keras.callbacks.Callback):
         patience: int | None = None,
         judge: Callable[[keras.Model], np.ndarray] | None = None,
         from_start: bool = False,
+        network: keras.Model | None = None,
     ):
         super().__init__()
         self.twin, self.tracks, self.cache, self.path = model, list(tracks), cache, path
-        self.patience, self.from_start = patience, from_start
+        self.patience, self.from_start, self.network = patience, from_start, network
         self.judge = judge or (lambda twin: predict_tracks(twin, self.tracks, self.cache))
         self.best = -np.inf
         self.best_epoch = BEFORE  # from 0; BEFORE for the weights that training started from
@@ -107,10 +110,11 @@ class TrackValidation(keras.callbacks.Callback):
 
     def _judge(self, epoch, logs) -> None:
         optimizer = phased(self.model.optimizer) or self.model.optimizer
-        self.twin.set_weights(self.model.get_weights())
+        network = self.network or self.model
+        self.twin.set_weights(network.get_weights())
         if optimizer.use_ema and optimizer.built and int(optimizer.iterations):
             averages = _averages(optimizer, self.model)
-            for variable, twin in zip(self.model.variables, self.twin.variables, strict=True):
+            for variable, twin in zip(network.variables, self.twin.variables, strict=True):
                 if variable.path in averages:
                     # A copy: on JAX a prediction gives its variables' memory away.
                     twin.assign(np.array(averages[variable.path].numpy()))
@@ -238,3 +242,14 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         shown = ", ".join(f"{k.removeprefix('val_')} {v:.3f}" for k, v in (logs or {}).items())
         self.report(f"{self.label} epoch {epoch + 1}/{self.params['epochs']}: {shown}")
+
+
+def board(folder: Path) -> keras.callbacks.Callback:
+    """Curves for TensorBoard.  Raises: ConfigError where it is not installed."""
+    # Keras would notice in the middle of the first epoch.
+    if missing := [name for name in ("tensorflow", "tensorboard") if importlib.util.find_spec(name) is None]:
+        raise ConfigError(
+            f"--tensorboard: expected TensorFlow and tensorboard, received an environment without {missing[0]}; "
+            "install it, or leave --tensorboard out"
+        )
+    return keras.callbacks.TensorBoard(folder, write_graph=False)

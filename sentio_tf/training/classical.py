@@ -138,7 +138,7 @@ def fit(
 
     for part in work.parts:
         folder = out / f"fold-{part.name}"
-        if not _complete(folder, [data.tracks[i] for i in part.test], final=part.name == FINAL):
+        if not _complete(folder, [data.tracks[i] for i in part.test], final=part.name == FINAL or config.keep_models):
             known = len(part.train) + len(part.validation or [])
             judged = f"fold {part.name}: {known} training, {len(part.test)} test tracks"
             report(judged if part.test else f"final model: all {known} tracks")
@@ -277,7 +277,7 @@ def train_part(config: ClassicalConfig, data: Data, part: Part, folder: Path, *,
     ]
     write_predictions(folder / "predictions.csv", rows)
     write_csv(folder / "history.csv", list(dict.fromkeys(c for row in history for c in row)), history)
-    if part.name == FINAL:
+    if part.name == FINAL or config.keep_models:
         save(models, folder / "model.skops")
     done = {"settings": settings, "seconds": round(time.time() - began), "git_commit": COMMIT}
     write_json(folder / "done.json", done)

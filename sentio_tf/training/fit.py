@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib.util
 import json
 import logging
 import math
@@ -33,7 +32,7 @@ from ..losses import EmotionLoss
 from ..models import MODELS, STAGES, WAVEFORM
 from ..pipeline.checks import check_tracks
 from .build import Builder, builder, crops, heard_spec, load_model, make_optimizer
-from .callbacks import Checkpoint, History, Progress, TrackValidation
+from .callbacks import Checkpoint, History, Progress, TrackValidation, board
 from .curves import draw_curves
 from .domain import calibrate, fit_domain
 from .frozen import Answers, divide
@@ -56,6 +55,7 @@ from .run import (
 )
 from .schedule import ProgressiveUnfreezing, resting
 from .start import Start, start_from_ridge
+from .teachers import School
 
 # Each fold, phase and length of window is a graph of its own: TensorFlow warns of that with half a page.
 logging.getLogger("tensorflow").addFilter(lambda record: "retracing" not in record.getMessage())
@@ -73,6 +73,7 @@ def fit(
     cache: Path | None = None,
     split: Path | None = None,
     start: Path | None = None,
+    school: School | None = None,
     allow_divided: bool = False,
     purge_divided: bool = False,
     skip_missing: bool = False,
@@ -93,6 +94,7 @@ def fit(
         cache: folder of renderings and caches; None: `config.cache_root()`.
         split: a file of `sentio-tf data split`; None: folds are made from config.seed.
         start: a finished run on the same songs and split, from whose models training goes on.
+        school: teachers, see `distill`; songs without a label learn from them, too.
         allow_divided, purge_divided: what to do with a split that divides groups, see `run.plan`.
         skip_missing: leave tracks without their file out.
         only: names of the parts to train now ("0", "1", ..., "final"), so that several processes can
@@ -116,9 +118,8 @@ def fit(
             "quantize_aware: expected a trained network to go on from, whose batch normalisation keeps its statistics, "
             "received none; name its run with --start"
         )
-    tracks = read_tracks(
-        sources, labels=config.labels, skip_missing=skip_missing, unlabelled=config.consistency > 0, report=report
-    )
+    mute = config.consistency > 0 or school is not None  # whether songs without a label are of use
+    tracks = read_tracks(sources, labels=config.labels, skip_missing=skip_missing, unlabelled=mute, report=report)
     tracks, extra = [t for t in tracks if t.has_emotion], [t for t in tracks if not t.has_emotion]
     divide = partial(
         plan,
@@ -166,8 +167,10 @@ def fit(
     if extra:
         everything += f" and {hashlib.sha256(''.join(sorted(map(pipeline.entry_id, extra))).encode()).hexdigest()}"
     begin = Start(start) if start else None
-    if begin:
-        begin.check(work)
+    for prior in (begin, school):
+        if prior:
+            prior.check(work)
+    came_from = {"start": begin, "teachers": school}
     claim(
         out,
         config,
@@ -175,7 +178,7 @@ def fit(
         [*tracks, *extra],
         work=work,
         labels_and_audio=everything,
-        start=begin.identity(work) if begin else "",
+        came_from={name: prior.identity(work) for name, prior in came_from.items() if prior},
     )
     learnt = {part.name: divided(tracks, part, config) for part in work.parts}
     for name, (_, held) in learnt.items():
@@ -211,6 +214,7 @@ def fit(
                 examples=examples,
                 unlabelled=strangers,
                 answers=answers,
+                school=school,
                 label=name,
                 tensorboard=tensorboard,
                 report=report,
@@ -282,6 +286,7 @@ def train_fold(
     examples: pipeline.Spec,
     unlabelled: Sequence[Track] = (),
     answers: Answers,
+    school: School | None = None,
     label: str,
     tensorboard: bool = False,
     report: Callable[[str], None],
@@ -313,7 +318,11 @@ def train_fold(
     judge = lambda network: pipeline.predict_tracks(network, validation, heard)
     stream: Callable[[int], Any]
     frozen = None
-    if config.cache_frozen and rest_count and not unlabelled and not config.augment:
+    lesson = None
+    if school:
+        part = label.removeprefix("fold ")
+        lesson = school.lesson(part, model, [*train, *unlabelled], heard=heard, examples=examples)
+    elif config.cache_frozen and rest_count and not unlabelled and not config.augment:
         short = whole if config.crop_s == WINDOW_S else build(normalize(), config.crop_s, "float32")
         frozen = divide(model, short, STAGES[config.model], rest_count)
     if frozen and answers.compute(frozen.front, [*train, *validation], heard, seconds=config.crop_s, report=report):
@@ -324,12 +333,13 @@ def train_fold(
         )
     else:
         frozen = None
-        stream = lambda skip: crops(config, [*train, *unlabelled], examples, skip=skip)
+        stream = lesson.batches if lesson else lambda skip: crops(config, [*train, *unlabelled], examples, skip=skip)
 
     check_memory(model, config.batch_size)
 
     # Of an unlabelled track a draw gives two examples.
-    drawn = pipeline.draws([*train, *unlabelled, *unlabelled], config.repeats).sum()
+    twice = [] if lesson else unlabelled
+    drawn = pipeline.draws([*train, *unlabelled, *twice], config.repeats).sum()
     if drawn < 2 * config.batch_size * config.accumulate:
         report(
             f"{label}: an epoch of {drawn:.0f} examples makes hardly an update; lower batch_size, or raise repeats or "
@@ -338,14 +348,13 @@ def train_fold(
     # Gradients that no update follows change nothing: whole cycles.
     steps = math.ceil(drawn / config.batch_size / config.accumulate) * config.accumulate
     optimizer = make_optimizer(config, steps, slow={v.path for stage in stages for y in stage for v in y.variables})
-    model.compile(
-        optimizer,
-        EmotionLoss(config.mse_weight, consistency=config.consistency),
-        jit_compile=config.jit or keras.backend.backend() == "jax",
-    )
+    loss = EmotionLoss(config.mse_weight, consistency=config.consistency)
+    learner = lesson.distiller(model, loss) if lesson else model  # what is fitted; `model` is what learns
+    jit = config.jit or keras.backend.backend() == "jax"
+    learner.compile(optimizer, None if lesson else loss, jit_compile=jit)
     if config.head_alpha:
         start_from_ridge(config, model, twin, train, heard, answers if frozen else None, report=report, label=label)
-    model.optimizer.build(model.trainable_variables)  # now: averages start from the weights as they are
+    learner.optimizer.build(learner.trainable_variables)  # now: averages start from the weights as they are
 
     judgement = TrackValidation(
         twin,
@@ -355,6 +364,7 @@ def train_fold(
         patience=config.patience,
         judge=judge,
         from_start=config.head_alpha > 0,
+        network=model,
     )
     history = History(folder / "history.csv")
     checkpoint = Checkpoint(
@@ -364,12 +374,13 @@ def train_fold(
         purpose=purpose(config, label, [*train, *unlabelled], frozen is not None),
     )
     checkpoint.began = began
-    done = checkpoint.restore(model)
+    done = checkpoint.restore(learner)
     if done:
         report(f"{label}: goes on behind epoch {len(history.rows)}")
     callbacks = [
         *([ProgressiveUnfreezing(stages, config.unfreeze, report)] if config.unfreeze and stages else []),
         judgement,
+        *([lesson.guard(history)] if lesson else []),
         history,
         *([board(folder / "tensorboard")] if tensorboard else []),
         Progress(report, label),
@@ -377,7 +388,7 @@ def train_fold(
     ]
     if done < config.epochs:
         with told(config, label):
-            model.fit(
+            learner.fit(
                 stream(done * steps),
                 initial_epoch=done,
                 epochs=config.epochs,
@@ -417,17 +428,6 @@ def purpose(config: FitConfig, label: str, train: Sequence[Track], cached: bool)
     """What a checkpoint must agree in: configuration, part, training tracks, and whether frozen stages are cached."""
     text = f"{configuration.dump(config)}{label}{cached}" + "".join(sorted(t.key for t in train))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def board(folder: Path) -> keras.callbacks.Callback:
-    """Curves for TensorBoard.  Raises: ConfigError where it is not installed."""
-    # Keras would notice in the middle of the first epoch.
-    if missing := [name for name in ("tensorflow", "tensorboard") if importlib.util.find_spec(name) is None]:
-        raise ConfigError(
-            f"--tensorboard: expected TensorFlow and tensorboard, received an environment without {missing[0]}; "
-            "install it, or leave --tensorboard out"
-        )
-    return keras.callbacks.TensorBoard(folder, write_graph=False)
 
 
 @contextmanager

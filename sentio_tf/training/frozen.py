@@ -104,17 +104,23 @@ class Answers:
         cache: pipeline.Cache,
         *,
         seconds: float,
+        hop_s: float | None = None,
         report: Callable[[str], None],
         batch: int = 16,
     ) -> bool:
-        """Fill in what is missing; False if the answers of these tracks do not fit into half of the free memory."""
-        if (name := identity(front, seconds, cache.spec)) != self.front:
+        """Fill in what is missing; False if the answers of these tracks do not fit into half of the free memory.
+
+        Args:
+            hop_s: from window to window; None: `hop(seconds)`.
+        """
+        step = hop_s or hop(seconds)
+        if (name := identity(front, seconds, cache.spec, step)) != self.front:
             self.front, self.of = name, {}
         missing = [t for t in tracks if t.key not in self.of]
         size = (
             4
             * math.prod(front.output_shape[1:])
-            * sum(len(pipeline.places_of(t, cache, seconds=seconds, hop_s=hop(seconds))) for t in missing)
+            * sum(len(pipeline.places_of(t, cache, seconds=seconds, hop_s=step)) for t in missing)
         )
         free = available_bytes()
         if free is not None and size > SHARE * free:
@@ -126,7 +132,7 @@ class Answers:
         missing = [t for t in missing if t.key not in self.of]
         if missing:
             report(f"frozen stages answer {len(missing)} tracks, once")
-        examples = pipeline.windows(missing, cache, seconds=seconds, hop_s=hop(seconds))
+        examples = pipeline.windows(missing, cache, seconds=seconds, hop_s=step)
         for index, rows in groupby(answers(front, examples, batch=batch), key=lambda pair: pair[0]):
             track = missing[index]
             self.of[track.key] = np.stack([row for _, row in rows])
@@ -193,11 +199,11 @@ def hop(seconds: float) -> float:
     return min(HOP_S, seconds)
 
 
-def identity(front: keras.Model, seconds: float, spec: pipeline.Spec) -> str:
+def identity(front: keras.Model, seconds: float, spec: pipeline.Spec, hop_s: float) -> str:
     """Of graph, weights, windows and what they are cut from, 24 hexadecimal digits."""
     # Seeds tell apart what is the same: nothing in a front part is random.
     graph = re.sub(r'"seed": \d+', '"seed": null', front.to_json())
-    about = json.dumps([VERSION, spec.parameters(), seconds, hop(seconds)])
+    about = json.dumps([VERSION, spec.parameters(), seconds, hop_s])
     digest = hashlib.sha256(f"{graph} {about}".encode())
     for array in front.get_weights():
         digest.update(np.ascontiguousarray(array).data)

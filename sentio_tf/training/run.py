@@ -12,7 +12,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -274,7 +274,7 @@ def claim(
     *,
     work: Plan,
     labels_and_audio: str,
-    start: str = "",
+    came_from: Mapping[str, str] | None = None,
 ) -> None:
     """Make `out` this experiment's directory, or continue it; `trained.csv` says what its final model knows.
 
@@ -284,8 +284,7 @@ def claim(
     text = configuration.dump(config) + (
         f"data: {corpora_read}\nsplit: {work.hash}\nparts: {work.exact}\nlabels_and_audio: {labels_and_audio}\n"
     )
-    if start:
-        text += f"start: {start}\n"
+    text += "".join(f"{name}: {digest}\n" for name, digest in (came_from or {}).items())
     file = out / "config.yaml"
     try:
         out.mkdir(parents=True, exist_ok=True)

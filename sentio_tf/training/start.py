@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,6 +24,24 @@ from .ridge_head import initialise
 from .run import Plan
 
 
+def check_same_songs(run: Path, settings: Mapping[str, Any], work: Plan, *, option: str) -> None:
+    """Raises: ConfigError unless the run trained, and was judged, by the same songs in each part, by their hashes."""
+    for field, ours in (("split", work.hash), ("parts", work.exact)):
+        if settings.get(field) != ours:
+            raise ConfigError(
+                f"{option}: expected a run with the same songs in training and test ({field} {ours[:12]}), received "
+                f"{run.name} ({str(settings.get(field))[:12]}), which may have learnt from songs that judge; fit both "
+                "with one --split and the same --data"
+            )
+
+
+def digest_of(files: Iterable[Path]) -> str:
+    """SHA-256 of files, one behind the other."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
 
 @dataclass(frozen=True)
 class Start:
@@ -32,14 +51,7 @@ class Start:
 
     def check(self, work: Plan) -> None:
         """Raises: ConfigError if the run trained and judged by other songs, or lacks a part."""
-        settings = read_settings(self.run)
-        for field, ours in (("split", work.hash), ("parts", work.exact)):
-            if settings.get(field) != ours:
-                raise ConfigError(
-                    f"--start: expected a run with the same songs in training and test ({field} {ours[:12]}), received "
-                    f"{self.run.name} ({str(settings.get(field))[:12]}), which may have learnt from songs that judge; "
-                    "fit both with one --split and the same --data"
-                )
+        check_same_songs(self.run, read_settings(self.run), work, option="--start")
         for part in work.parts:
             if not self.model(part.name).exists():
                 raise ConfigError(
@@ -51,10 +63,7 @@ class Start:
 
     def identity(self, work: Plan) -> str:
         """SHA-256 of all models, by which a run directory knows what it started from."""
-        digest = hashlib.sha256()
-        for part in work.parts:
-            digest.update(self.model(part.name).read_bytes())
-        return digest.hexdigest()
+        return digest_of(self.model(part.name) for part in work.parts)
 
     def builder(self, build: Builder, part: str) -> Builder:
         """`build`, whose networks start with the weights of the run's model of that part."""

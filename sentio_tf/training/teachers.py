@@ -1,0 +1,350 @@
+"""Finished runs as teachers: what they answer to the windows that a student learns from, once or batch by batch.
+
+A teacher of a fold teaches the student of that fold and no other, and both have the split: what a student is judged
+by, its teachers have never heard either.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from .. import pipeline
+from ..config import CLASSICAL, DistillConfig, FitConfig
+from ..corpora.track import Track
+from ..errors import ConfigError, ModelError
+from ..losses import EmotionLoss
+from ..models import WAVEFORM
+from ..models.weights import transfer
+from ..pipeline.data import Order, crop, cut, per_second, reader, track_frames, track_samples
+from ..pipeline.loader import grouped, made
+from ..pipeline.vectors import vectors
+from . import classical, taps
+from .apply import read_settings
+from .build import builder, extent, heard_spec, load_model
+from .callbacks import History
+from .distiller import AXES, Distiller, Guard, Layout, spread_of
+from .frozen import Answers
+from .run import Plan
+from .start import check_same_songs, digest_of
+
+TAUGHT = -2.0  # in place of UNLABELLED: no label of its own, and no pair with another place of its song
+SAMPLE = 64  # training songs by which features are standardised
+TAP_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A finished run, whose model of each part teaches.
+
+    Raises: ModelError for a run without a configuration.
+    """
+
+    run: Path
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        return read_settings(self.run)
+
+    @property
+    def model(self) -> str:
+        return str(self.settings.get("model"))
+
+    @property
+    def is_network(self) -> bool:
+        return self.model not in CLASSICAL
+
+    def file(self, part: str) -> Path:
+        return self.run / f"fold-{part}" / ("model.keras" if self.is_network else "model.skops")
+
+    def check(self, work: Plan, config: FitConfig) -> None:
+        """Raises: ConfigError if it learnt from other songs than the student may, lacks a part, or hears otherwise."""
+        check_same_songs(self.run, self.settings, work, option="--teacher")
+        for part in work.parts:
+            if not self.file(part.name).exists():
+                hint = "" if self.is_network else " with --set keep_models=true"
+                raise ConfigError(
+                    f"--teacher: expected the model of fold {part.name} in {self.run}, received none; fit it to the "
+                    f"end{hint}"
+                )
+        if self.is_network and (theirs := contract(self.settings)) != (ours := contract(dataclasses.asdict(config))):
+            both = set(theirs) & set(ours)  # one that hears sound itself has neither bands nor their normalisation
+            if any(theirs[name] != ours[name] for name in both):
+                raise ConfigError(
+                    f"--teacher: expected one that hears what the student hears, received {self.run.name} with "
+                    f"{said(theirs)}; the student has {said(ours)}; fit one of them with the other's settings"
+                )
+
+    def network(self, part: str, seconds: float, root: Path, report: Callable[[str], None]) -> keras.Model:
+        """The part's network for windows of `seconds`, frozen."""
+        names = {f.name for f in dataclasses.fields(FitConfig)}
+        config = FitConfig(**{k: v for k, v in self.settings.items() if k in names})
+        config = dataclasses.replace(config, crop_s=seconds)
+        saved = load_model(self.file(part))
+        normalize = next((layer for layer in saved.layers if layer.name == "normalize"), None)
+        own = type(normalize).from_config(normalize.get_config()) if normalize else keras.layers.Identity()
+        network = builder(config, root, report)(own, seconds, "float32")
+        transfer(saved, network)
+        network.trainable = False
+        return network
+
+    def cache(self, root: Path) -> pipeline.Cache:
+        """What the network hears."""
+        bits = int(self.settings.get("cache_bits", 16))
+        f_max = float(self.settings.get("f_max", FitConfig.f_max))
+        return pipeline.open_cache(heard_spec(self.model, root, bits=bits, f_max=f_max))
+
+    def songs(self, part: str, tracks: Sequence[Track], root: Path, report: Callable[[str], None]) -> np.ndarray:
+        """One answer a song, `(tracks, 2)`, of a classical teacher.  Raises: ModelError if its features are missing."""
+        which = str(self.settings["features"])
+        _, x, failed = vectors(tracks, which, root, report=report)
+        if failed:
+            raise ModelError(f"--teacher {self.run.name}: {next(iter(failed.values()))}; leave that song out")
+        return classical.predict(classical.load(self.file(part).parent), x)
+
+
+def contract(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a network hears at once: length of the window, and of the mel its upper edge and normalisation."""
+    heard: dict[str, Any] = {"window": f"{float(settings.get('crop_s', FitConfig.crop_s)):g} s"}
+    if settings.get("model") not in WAVEFORM:
+        heard["bands to"] = f"{float(settings.get('f_max', FitConfig.f_max)):g} Hz"
+        heard["normalization"] = settings.get("normalization", FitConfig.normalization)
+    return heard
+
+
+def said(heard: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in heard.items())
+
+
+@dataclass(frozen=True)
+class School:
+    """Teachers for all parts of a run; answers several give are averaged, the first network shows its features."""
+
+    teachers: tuple[Teacher, ...]
+    config: DistillConfig
+    root: Path
+    report: Callable[[str], None]
+
+    def check(self, work: Plan) -> None:
+        """Raises: ConfigError as `Teacher.check`, and for weights of taps that no teacher has."""
+        for teacher in self.teachers:
+            teacher.check(work, self.config)
+        if self.tapped and not any(t.is_network for t in self.teachers):
+            raise ConfigError(
+                f"terms: expected a network among the teachers for {' and '.join(self.tapped)}, received none; set "
+                "them to 0"
+            )
+
+    def identity(self, work: Plan) -> str:
+        return digest_of(t.file(part.name) for t in self.teachers for part in work.parts)
+
+    @property
+    def tapped(self) -> list[str]:
+        return [name for name in ("features", "attention") if self.config.weights_of_terms()[name]]
+
+    def lesson(
+        self,
+        part: str,
+        student: keras.Model,
+        tracks: Sequence[Track],
+        *,
+        heard: pipeline.Cache,
+        examples: pipeline.Spec,
+    ) -> Lesson:
+        """What the student of a part learns from: `tracks` are its training tracks, labelled or not."""
+        seconds = self.config.crop_s
+        networks = [
+            (t.network(part, seconds, self.root, self.report), t.cache(self.root))
+            for t in self.teachers
+            if t.is_network
+        ]
+        layout = Layout()
+        if self.tapped:
+            first = next(t for t in self.teachers if t.is_network)
+            shown, asked = taps.taps(first.model, networks[0][0]), taps.taps(self.config.model, student)
+            grids = {name: taps.common(shown[name], asked[name]) for name in self.tapped}
+            layout = Layout(
+                features=(*grids["features"], shown["features"].shape[-1]) if "features" in grids else None,
+                attention=grids.get("attention"),
+            )
+            networks[0] = (_with_taps(networks[0][0], shown, layout), networks[0][1])
+        largest = max((n.count_params() for n, _ in networks), default=0)
+        if networks and student.count_params() > largest:
+            self.report(
+                f"warning: the student has {student.count_params():,} weights, its largest teacher {largest:,}; it is "
+                "not made smaller"
+            )
+        for _, cache in networks:
+            if failed := cache.build(tracks, report=self.report):
+                raise ModelError(f"--teacher: {next(iter(failed.values()))}; leave that song out")
+        songs = [t.songs(part, tracks, self.root, self.report) for t in self.teachers if not t.is_network]
+        return Lesson(self, layout, networks, songs, tracks, heard=heard, examples=examples)
+
+
+def _with_taps(network: keras.Model, shown: taps.Taps, layout: Layout) -> keras.Model:
+    """Window -> one row `(batch, layout.taught)`: answers, then features and attention on the grids of `layout`."""
+    parts = [network.output]
+    if layout.features:
+        bands, time, _ = layout.features
+        parts.append(keras.layers.Flatten()(taps.OnGrid(bands, time, name="features_grid")(shown["features"])))
+    if layout.attention:
+        grid = taps.OnGrid(*layout.attention, energy=True, name="attention_map")
+        parts.append(keras.layers.Flatten()(grid(shown["attention"])))
+    return keras.Model(network.input, keras.layers.Concatenate(name="taught")(parts), name=f"{network.name}_taught")
+
+
+class Lesson:
+    """Windows of training tracks with what the teachers say of them, as endless batches.
+
+    Stored: windows lie on a grid of `views` places a window's length, and every teacher answers each of them once.
+    Live: windows lie anywhere, and the teachers answer every batch anew.  Student and teachers hear the same window;
+    the student's augmentation is the student's alone.
+    """
+
+    def __init__(
+        self,
+        school: School,
+        layout: Layout,
+        networks: Sequence[tuple[keras.Model, pipeline.Cache]],
+        songs: Sequence[np.ndarray],
+        tracks: Sequence[Track],
+        *,
+        heard: pipeline.Cache,
+        examples: pipeline.Spec,
+    ):
+        self.school, self.layout, self.networks, self.songs = school, layout, list(networks), list(songs)
+        self.tracks, self.heard, self.examples = list(tracks), heard, examples
+        self.config = school.config
+        self.hop_s = self.config.crop_s / self.config.views
+        self.stored: list[Mapping[str, np.ndarray]] = []
+        if not self.config.live:
+            for network, cache in self.networks:
+                answers = Answers(school.root / "taught")
+                options: dict[str, Any] = {"seconds": self.config.crop_s, "hop_s": self.hop_s}
+                if not answers.compute(network, self.tracks, cache, report=school.report, **options):
+                    raise ConfigError(
+                        "teacher: expected its answers to fit into memory, received none left; lower views, set "
+                        "terms.features=0, or answers=live"
+                    )
+                self.stored.append(answers.of)
+        self.scale = self._scale()
+
+    def distiller(self, student: keras.Model, hard: EmotionLoss) -> Distiller:
+        config = self.config
+        return Distiller(
+            student,
+            config.model,
+            self.layout,
+            config.weights_of_terms(),
+            hard,
+            floor=config.soft_floor,
+            bounded=config.soft_margin if config.soft == "bounded" else None,
+        )
+
+    def guard(self, history: History) -> Guard:
+        """On the first batch of all."""
+        config = self.config
+        return Guard(next(self.batches()), history, dead=config.dead, dominating=config.dominating)
+
+    def batches(self, skip: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Endless `(x, y)` from batch `skip` on; a function of the seed alone."""
+        config = self.config
+        length = extent(config.model, config.crop_s)
+        augment = pipeline.Augment.from_dict(config.augment) if config.augment else None
+        example = reader(self.tracks, self.examples, augment=augment, **length)
+        return made(self._rows(length, skip), example, augment, workers=2, ahead=2)
+
+    def _rows(self, length: Mapping[str, int], skip: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Rows (track, start, seed) and targets as `Layout` says."""
+        config, tracks = self.config, self.tracks
+        counts = pipeline.draws(tracks, config.repeats)
+        targets = np.stack(
+            [pipeline.target(t) if t.has_emotion else np.array([0, 0, TAUGHT], np.float32) for t in tracks]
+        )
+        if config.live:
+            size = next(iter(length.values()))
+            measure = track_samples if "samples" in length else track_frames
+            lengths = np.array([measure(t, self.examples) for t in tracks])
+            order = Order(targets, lengths, counts, length=size, seed=config.seed)
+            for rows, goals in grouped(order, config.batch_size, skip=skip * config.batch_size):
+                yield rows, np.concatenate([goals, self._live(rows)], axis=1)
+        places = [pipeline.places_of(t, self.heard, seconds=config.crop_s, hop_s=self.hop_s) for t in tracks]
+        # Two caches may round the end of a track to one window more or less.
+        windows = np.array(
+            [min([len(p), *(len(s[t.key]) for s in self.stored)]) for p, t in zip(places, tracks, strict=True)]
+        )
+        order = Order(targets, windows, counts, length=1, seed=config.seed)
+        for rows, goals in grouped(order, config.batch_size, skip=skip * config.batch_size):
+            taught = [[s[tracks[i].key][w] for i, w, _ in rows] for s in self.stored]
+            rows = np.array([(i, places[i][w], seed) for i, w, seed in rows])
+            yield rows, np.concatenate([goals, self._taught([np.stack(t) for t in taught], rows[:, 0])], axis=1)
+
+    def _live(self, rows: np.ndarray) -> np.ndarray:
+        unit = per_second(self.heard.spec)
+        found = []
+        for network, cache in self.networks:
+            windows = [window(cache, self.tracks[i], start / unit, self.config.crop_s) for i, start, _ in rows]
+            found.append(np.asarray(network.predict_on_batch(np.stack(windows))))
+        return self._taught(found, rows[:, 0])
+
+    def _taught(self, networks: Sequence[np.ndarray], tracks: np.ndarray) -> np.ndarray:
+        """Answers, spread, and the first network's maps, `(batch, 2 + 2 + ...)`, from what each network says."""
+        mean, spread = spread_of([*(n[:, :AXES] for n in networks), *(s[tracks] for s in self.songs)])
+        parts = [mean, spread]
+        if self.layout.maps():
+            maps = networks[0][:, AXES:]
+            if self.scale is not None:
+                count = int(np.prod(self.layout.features or ()))
+                grid = maps[:, :count].reshape(len(maps), -1, len(self.scale[0]))
+                maps = np.concatenate([self._standard(grid).reshape(len(maps), -1), maps[:, count:]], axis=1)
+            parts.append(maps)
+        return np.concatenate(parts, axis=1).astype(np.float32)
+
+    def _standard(self, grid: np.ndarray) -> np.ndarray:
+        assert self.scale is not None
+        mean, std = self.scale
+        return (grid - mean) / std
+
+    def _scale(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Mean and sd of each channel of the teacher's features, over windows of some training songs."""
+        if not self.layout.features:
+            return None
+        rng = np.random.default_rng(self.config.seed)
+        some = [self.tracks[i] for i in rng.permutation(len(self.tracks))[:SAMPLE]]
+        if self.stored:
+            rows = np.concatenate([self.stored[0][t.key] for t in some])
+        else:
+            network, cache = self.networks[0]
+            rows = np.concatenate(
+                [np.asarray(network.predict_on_batch(window(cache, t, 0, self.config.crop_s)[None])) for t in some]
+            )
+        count = int(np.prod(self.layout.features))
+        channels = rows[:, AXES : AXES + count].reshape(-1, self.layout.features[-1])
+        # What never changes is left as it is: 0 after its mean.
+        return channels.mean(axis=0), np.where((sd := channels.std(axis=0)) > 1e-6, sd, 1.0)
+
+
+def window(cache: pipeline.Cache, track: Track, start_s: float, seconds: float) -> np.ndarray:
+    """A window of what the cache holds, `(bands, frames, 1)` or `(samples,)`, moved back to lie in the track."""
+    spec, values = cache.spec, cache.read(track)
+    unit = per_second(spec)
+    length = round(seconds * unit)
+    start = max(0, min(round(start_s * unit), len(values) - length))
+    if spec.holds == "log-mel":
+        return crop(values, start, length, top_db=spec.mel.top_db)
+    return cut(values, start, length)
+
+
+def teachers(runs: Sequence[Path]) -> tuple[Teacher, ...]:
+    """Raises: ConfigError for a folder that is no run."""
+    for run in runs:
+        if not (run / "config.yaml").exists():
+            raise ConfigError(f"--teacher: expected a finished run, received {run}, which is none; see sentio-tf fit")
+    return tuple(Teacher(run) for run in runs)

@@ -1,0 +1,280 @@
+"""A student trained by finished runs, on the miniature corpora."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+
+from sentio_tf import config as configuration
+from sentio_tf.config import DistillConfig
+from sentio_tf.errors import ConfigError, SentioError
+from sentio_tf.training import taps
+from sentio_tf.training.build import load_model
+from sentio_tf.training.distill import distill
+
+ALL = "terms={hard: 1.0, soft: 4.0, features: 0.5, attention: 1.0}"
+
+
+@pytest.fixture(autouse=True)
+def tapped(monkeypatch):
+    monkeypatch.setitem(taps.TAPS, "tiny", taps._convolutions)
+
+
+def settings(run, *sets):
+    return configuration.load(None, [*run["sets"], "ema=0.0", ALL, *sets], DistillConfig)
+
+
+def taught(run, out, *sets, teachers=None, **options):
+    given = {"cache": run["cache"], "report": lambda _: None, **options}
+    return distill(settings(run, *sets), given.pop("sources", run["sources"]), out, teachers or [run["path"]], **given)
+
+
+@pytest.fixture(scope="module")
+def student(run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("student") / "run"
+    said: list[str] = []
+    before, taps.TAPS["tiny"] = taps.TAPS.get("tiny"), taps._convolutions
+    results = taught(run, out, "architecture.width=3", alone=run["path"], report=said.append)
+    if before is None:
+        del taps.TAPS["tiny"]
+    return {"path": out, "results": results, "said": said}
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_like_any_other(student, run):
+    names = {p.name for p in student["path"].iterdir()}
+    assert {"config.yaml", "model.keras", "history.csv", "predictions.csv", "metrics.json", "curves.png"} <= names
+    found = yaml.safe_load((student["path"] / "config.yaml").read_text())
+    assert len(found["teachers"]) == 64
+    assert found["terms"] == {"hard": 1.0, "soft": 4.0, "features": 0.5, "attention": 1.0}
+    network = load_model(student["path"] / "model.keras")
+    assert network.output_shape == (None, 2)
+    assert not any("projection" in layer.name or "attention" in layer.name for layer in network.layers)
+
+
+def test_every_term_has_its_curve(student):
+    for row in rows(student["path"] / "fold-0" / "history.csv"):
+        for term in ("hard", "soft", "features", "attention"):
+            assert float(row[term]) > 0
+            assert float(row[f"gradient_{term}"]) > 0
+
+
+def test_retention_is_that_of_the_predictions(student, run):
+    from sentio_tf.evaluation import metrics
+
+    found = student["results"]["retention"]
+    tables = [
+        {(r["corpus"], r["track_id"]): r for r in rows(path / "predictions.csv") if r["split"] == "test"}
+        for path in (student["path"], run["path"])
+    ]
+    kept = [k for k, r in tables[0].items() if r["label"] == "rating"]
+    assert found["songs"] == len(kept)
+    for axis in ("valence", "arousal"):
+        truth = np.array([float(tables[0][k][axis]) for k in kept])
+        mine, teacher = (metrics.ccc(truth, np.array([float(t[k][f"{axis}_hat"]) for k in kept])) for t in tables)
+        assert found[axis]["student"] == pytest.approx(mine, abs=1e-4)
+        assert found[axis]["teacher"] == pytest.approx(teacher, abs=1e-4)
+        if teacher > 0:
+            assert found[axis]["retention"] == pytest.approx(mine / teacher, abs=2e-3)
+        gain = student["results"]["against_alone"][axis]
+        assert gain["difference"] == pytest.approx(mine - teacher, abs=2e-4)
+        assert gain["interval"][0] <= gain["difference"] <= gain["interval"][1]
+    assert json.loads((student["path"] / "metrics.json").read_text())["retention"] == found
+
+
+def test_soft_targets_alone_bring_the_student_to_the_teacher(run, tmp_path):
+    """The same architecture, many epochs, nothing but the teacher's answers: it must come near them."""
+    only = "terms={hard: 0, soft: 4.0, features: 0, attention: 0}"
+    sets = ["epochs=60", "patience=60", "learning_rate=0.01", "folds=2", "final=false", only]
+    taught(run, tmp_path / "run", *sets)
+    history = rows(tmp_path / "run" / "fold-0" / "history.csv")
+    assert float(history[-1]["soft"]) < 0.2 * float(history[0]["soft"])
+
+
+@pytest.mark.parametrize("answers", ["stored", "live"])
+def test_resumed_equals_uninterrupted(run, tmp_path, monkeypatch, answers):
+    sets = ["final=false", "epochs=3", f"answers={answers}"]
+    taught(run, tmp_path / "whole", *sets)
+
+    from sentio_tf.training.callbacks import Checkpoint
+
+    original = Checkpoint.on_epoch_end
+
+    def killed(self, epoch, logs=None):
+        original(self, epoch, logs)
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "on_epoch_end", killed)
+        with pytest.raises(KeyboardInterrupt):
+            taught(run, tmp_path / "cut", *sets)
+    taught(run, tmp_path / "cut", *sets)
+    one, two = (load_model(tmp_path / n / "fold-0" / "model.keras").get_weights() for n in ("whole", "cut"))
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_live_answers_are_the_stored_ones(run, tmp_path):
+    """At the same places, a teacher says the same, whichever way it is asked."""
+    lesson = {}
+    for answers in ("stored", "live"):
+        lesson[answers] = lessons(run, f"answers={answers}", "views=1")
+    stored = next(lesson["stored"].batches())[1]
+    rows = next(lesson["stored"]._rows({"frames": 129}, 0))[0]
+    live = lesson["live"]._live(rows)
+    layout = lesson["live"].layout
+    assert lesson["stored"].layout == layout
+    parts = [layout.split(y) for y in (stored, np.concatenate([stored[:, :3], live], axis=1))]
+    np.testing.assert_allclose(parts[1]["teacher"], parts[0]["teacher"], atol=1e-5)
+    np.testing.assert_allclose(parts[1]["attention"], parts[0]["attention"], atol=1e-4)
+
+
+def lessons(run, *sets, teachers=None):
+    """What fold 0 of a student would learn from."""
+    from sentio_tf.layers.normalize import ClipZScore
+    from sentio_tf.models import MODELS
+    from sentio_tf.training.run import plan, read_tracks
+    from sentio_tf.training.teachers import School
+    from sentio_tf.training.teachers import teachers as opened
+
+    config = settings(run, *sets)
+    tracks = read_tracks(run["sources"], report=lambda _: None)
+    part = plan(tracks, folds=config.folds, seed=config.seed, grid=config.grid).parts[0]
+    school = School(opened(teachers or [run["path"]]), config, run["cache"], lambda _: None)
+    network = MODELS["tiny"](normalize=ClipZScore(name="normalize"), frames=129)
+    own = [tracks[i] for i in part.train]
+    return school.lesson("0", network, own, heard=run["store"], examples=run["store"].spec)
+
+
+def test_a_window_is_answered_by_the_teacher_of_the_fold(run):
+    """Against the saved model of that fold, on the very input of the batch."""
+    from sentio_tf.training.teachers import Teacher
+
+    lesson = lessons(run)
+    x, y = next(lesson.batches())
+    network = Teacher(run["path"]).network("0", 3, run["cache"], lambda _: None)
+    assert network.input_shape == (None, 128, 129, 1)
+    saved = load_model(run["path"] / "fold-0" / "model.keras")
+    for mine, theirs in zip(network.get_weights(), saved.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    np.testing.assert_allclose(lesson.layout.split(y)["teacher"], network.predict_on_batch(x), atol=1e-4)
+    assert not lesson.layout.split(y)["spread"].any()
+
+
+def test_several_teachers_are_averaged(run, student):
+    two = lessons(run, teachers=[run["path"], student["path"]])
+    one = [lessons(run, teachers=[path]) for path in (run["path"], student["path"])]
+    found = two.layout.split(next(two.batches())[1])
+    answers = [lesson.layout.split(next(lesson.batches())[1])["teacher"] for lesson in one]
+    np.testing.assert_allclose(found["teacher"], np.mean(answers, 0), atol=1e-6)
+    np.testing.assert_allclose(found["spread"], np.std(answers, 0), atol=1e-6)
+
+
+def test_features_are_standardised(run):
+    lesson = lessons(run)
+    drawn = [next(batch) for batch in [lesson.batches()] for _ in range(6)]
+    x = np.concatenate([lesson.layout.split(y)["features"] for _, y in drawn])
+    assert x.shape[1:] == lesson.layout.features
+    assert np.abs(x.mean((0, 1, 2))).max() < 0.5
+    assert 0.5 < x.std() < 1.5
+
+
+def test_songs_without_labels_learn_from_teachers(run, mini, tmp_path):
+    folder = tmp_path / "mute"
+    shutil.copytree(mini / "rated", folder)
+    (folder / "labels.csv").unlink()
+    (folder / "corpus.yaml").write_text("unlabelled: true\nname: mute\n")
+    said: list[str] = []
+    results = taught(
+        run,
+        tmp_path / "run",
+        "epochs=1",
+        "final=false",
+        sources=[*run["sources"], f"folder:{folder}"],
+        report=said.append,
+    )
+    assert any("unlabelled tracks" in line for line in said)
+    assert results["retention"]
+
+
+# What is refused.
+
+
+def test_a_teacher_of_other_songs_is_refused(run, tmp_path):
+    with pytest.raises(ConfigError, match="--teacher: expected a run with the same songs in training and test"):
+        taught(run, tmp_path / "run", "folds=3")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("crop_s=4", r"with window 3 s, .*; the student has window 4 s"),
+        ("normalization=clip", r"normalization dataset; the student has .* normalization clip"),
+        ("f_max=4000.0", "bands to 8000 Hz, .* the student has .* bands to 4000 Hz"),
+    ],
+)
+def test_a_teacher_that_hears_otherwise_is_refused(run, tmp_path, wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        taught(run, tmp_path / "run", wrong)
+
+
+def test_a_teacher_that_is_not_finished_is_refused(run, tmp_path):
+    shutil.copytree(run["path"], tmp_path / "half")
+    (tmp_path / "half" / "fold-1" / "model.keras").unlink()
+    with pytest.raises(ConfigError, match=r"--teacher: expected the model of fold 1 in .*half, received none"):
+        taught(run, tmp_path / "run", teachers=[tmp_path / "half"])
+    with pytest.raises(ConfigError, match="expected a finished run"):
+        taught(run, tmp_path / "run", teachers=[tmp_path / "none"])
+
+
+def test_no_teacher(run, tmp_path):
+    with pytest.raises(ConfigError, match="expected a teacher or more, received none"):
+        distill(settings(run), run["sources"], tmp_path / "run", [])
+
+
+def test_a_larger_student_is_warned_about(run, tmp_path):
+    said: list[str] = []
+    taught(run, tmp_path / "run", "architecture.width=9", "epochs=1", "final=false", report=said.append)
+    assert any(line.startswith("warning: the student has") for line in said)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("terms={hrd: 1}", "terms: expected numbers of 0 or more for terms among hard, soft, features, attention"),
+        ("terms={hard: 0, soft: 0, features: 0, attention: 0}", "one above 0"),
+        ("soft=warm", "soft: expected gaussian or bounded"),
+        ("answers=later", "answers: expected stored or live"),
+        ("augment={mixup_alpha: 0.3}", "augment: expected no mixup_alpha"),
+        ("consistency=0.1", "consistency: expected 0"),
+    ],
+)
+def test_wrong_settings(run, wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        settings(run, wrong)
+
+
+def test_a_student_without_taps(run, tmp_path, monkeypatch):
+    monkeypatch.delitem(taps.TAPS, "tiny")
+    with pytest.raises(ConfigError, match=r"networks with taps .* received tiny; set terms.features"):
+        taught(run, tmp_path / "run")
+    off = "terms={features: 0, attention: 0}"
+    assert taught(run, tmp_path / "run", off, "epochs=1", "final=false")["retention"]
+
+
+def test_a_dead_term_stops_the_run(run, tmp_path):
+    with pytest.raises(SentioError, match=r"received attention \(.*\) dead in epochs 1 and 2 .*raise terms.attention"):
+        taught(run, tmp_path / "run", "terms={hard: 1.0, soft: 4.0, features: 0.5, attention: 1e-9}")
+
+
+def test_a_term_that_leaves_nothing_to_others_stops_the_run(run, tmp_path):
+    with pytest.raises(SentioError, match=r"received soft \(.*\) dominating in epochs 1 and 2 .*lower terms.soft"):
+        taught(run, tmp_path / "run", "terms={hard: 1.0, soft: 1e6, features: 0, attention: 0}", "dead=0.0")
