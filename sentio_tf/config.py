@@ -240,7 +240,7 @@ def _check(config: Any, checks: dict[str, bool]) -> None:
             )
 
 
-Kind = typing.TypeVar("Kind", FitConfig, ClassicalConfig)
+Kind = typing.TypeVar("Kind", FitConfig, DistillConfig, ClassicalConfig)
 
 
 def load(
@@ -295,6 +295,8 @@ def _coerce(key: str, value: Any, kind: Any) -> Any:
     origin = typing.get_origin(kind) or kind
     if isinstance(value, dict) and typing.get_args(kind)[:1] == (int,):  # a dotted key comes as text
         value = {int(k) if isinstance(k, str) and k.isdecimal() else k: v for k, v in value.items()}
+    if isinstance(value, dict) and typing.get_args(kind)[1:] == (float,):
+        return {name: _coerce(f"{key}.{name}", number, float) for name, number in value.items()}
     if origin is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     if origin is float and isinstance(value, str):  # YAML takes 1e-4 for a word, people mean the number

@@ -171,8 +171,32 @@ def phases(name="vit") -> tuple[dict[str, np.ndarray], list[list[str]]]:
     return {**floats(model.variables), **averages}, moved
 
 
+def distilled() -> dict[str, list[float]]:
+    """Losses, terms and gradient norms of a student that feels INT8 and is taught answers, features and attention."""
+    import keras
+
+    from sentio_tf.losses import EmotionLoss
+    from sentio_tf.training.distiller import TERMS, Distiller, Layout, gradient_norms
+    from sentio_tf.training.quantize_aware import quantize_aware
+
+    student = quantize_aware(build("efficientnet_lite"))
+    layout = Layout(features=(1, 2, 3), attention=(2, 4))
+    model = Distiller(student, "efficientnet_lite", layout, dict.fromkeys(TERMS, 0.5), EmotionLoss(), floor=0.2)
+    projection = model.get_layer("features_projection")
+    projection.kernel.assign(np.random.default_rng(3).standard_normal(projection.kernel.shape))
+    x, y = batch(student)
+    y = np.concatenate([y, 0.3 * np.random.default_rng(4).standard_normal((BATCH, layout.taught + 2))], axis=1)
+    y = y.astype(np.float32)
+    model.compile(keras.optimizers.SGD(0.03, global_clipnorm=1.0))
+    model.train_on_batch(x, y)  # ranges have seen a batch
+    norms = gradient_norms(model, x, y)
+    found = [model.train_on_batch(x, y, return_dict=True) for _ in range(STEPS)]
+    return {"norms": list(norms.values())} | {name: [float(f[name]) for f in found] for name in found[0]}
+
+
 def work(folder: Path) -> None:
-    """`losses.json`, `moved.json`, `weights.npz`."""
+    """`losses.json`, `moved.json`, `distilled.json`, `weights.npz`."""
+    (folder / "distilled.json").write_text(json.dumps(distilled()))
     weights, moved = phases()
     np.savez(folder / "weights.npz", **weights)
     (folder / "moved.json").write_text(json.dumps(moved))
@@ -242,6 +266,15 @@ def test_a_step_on_jax_is_a_step_on_tensorflow(both, name):
     assert ours[0] == pytest.approx(theirs[0], rel=1e-4)
     assert ours[1] == pytest.approx(theirs[1], rel=1e-3)
     assert abs(ours[1] - ours[0]) > 5e-3 * abs(ours[0]), "the update changes more than the tolerance"
+
+
+def test_a_distilled_step_on_jax_is_one_on_tensorflow(both):
+    ours, theirs = read(both, "distilled.json")
+    assert ours.keys() == theirs.keys() == {"norms", "loss", "hard", "soft", "features", "attention"}
+    for name, values in ours.items():
+        # A value in the middle between two steps of INT8 may fall to either side.
+        assert values == pytest.approx(theirs[name], rel=2e-2, abs=1e-4), name
+        assert all(value > 0 for value in values), name
 
 
 def test_phases_move_what_they_should(both):

@@ -63,8 +63,10 @@ def test_missing_file(tmp_path):
 
 @pytest.mark.parametrize("file", sorted((Path(__file__).parents[1] / "configs").glob("*.yaml")), ids=lambda p: p.name)
 def test_shipped_configs_load_and_say_where_they_come_from(file):
-    classical = yaml.safe_load(file.read_text())["model"] in config.CLASSICAL
-    config.load(file, kind=config.ClassicalConfig if classical else config.FitConfig)
+    values = yaml.safe_load(file.read_text())
+    classical = values["model"] in config.CLASSICAL
+    network = config.DistillConfig if "terms" in values else config.FitConfig
+    config.load(file, kind=config.ClassicalConfig if classical else network)
     head = file.read_text().split("\n\n")[0]
     for word in ("Source:", "Command:", "Time:", "Expect:"):
         assert word in head, f"{file.name} does not say its {word}"
@@ -72,7 +74,7 @@ def test_shipped_configs_load_and_say_where_they_come_from(file):
 
 def test_every_field_is_documented():
     text = (Path(__file__).parents[1] / "docs" / "config.md").read_text()
-    for field in (*dataclasses.fields(config.FitConfig), *dataclasses.fields(config.ClassicalConfig)):
+    for field in (*dataclasses.fields(config.DistillConfig), *dataclasses.fields(config.ClassicalConfig)):
         assert f"`{field.name}`" in text, f"docs/config.md lacks {field.name}"
 
 
@@ -99,11 +101,12 @@ def test_every_recipe_fits_its_model(file):
     from sentio_tf.models import MODELS, SOURCES, STAGES
     from sentio_tf.training.build import extent
 
-    model = yaml.safe_load(file.read_text())["model"]
+    values = yaml.safe_load(file.read_text())
+    model = values["model"]
     if model in config.CLASSICAL:
         assert config.load(file, kind=config.ClassicalConfig).model == model
         return
-    found = config.load(file)
+    found = config.load(file, kind=config.DistillConfig if "terms" in values else config.FitConfig)
     taken = inspect.signature(MODELS[model]).parameters
     assert set(found.architecture) <= set(taken)
     assert not found.weights or model in SOURCES

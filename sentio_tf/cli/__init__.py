@@ -44,19 +44,6 @@ def main() -> None:
     """
 
 
-for command in (
-    predict,
-    listen,
-    models,
-    data,
-    features,
-    fit,
-    distill,
-    export,
-    verify,
-    benchmark,
-    evaluate,
-    compare,
-    report,
-):
+TRAINING = (data, features, fit, distill, evaluate, compare, report)
+for command in (predict, listen, models, *TRAINING, export, verify, benchmark):
     main.add_command(command)

@@ -206,7 +206,8 @@ class Guard(keras.callbacks.Callback):
             logs.update({f"gradient_{name}": value for name, value in norms.items()})
         before = self.history.rows[-1] if self.history.rows else {}
         earlier = {name: float(before.get(f"gradient_{name}", np.nan)) for name in norms}
-        for name, verdict in self._verdicts(norms).items():
+        # What is dead first: that another term dominates follows from it.
+        for name, verdict in sorted(self._verdicts(norms).items(), key=lambda pair: pair[1]):
             if self._verdicts(earlier).get(name) == verdict:
                 raise SentioError(self._message(name, verdict, norms, logs or {}, epoch))
 

@@ -49,12 +49,11 @@ def _is_map(layer: keras.layers.Layer) -> bool:
 
 
 def _musicnn(network: keras.Model) -> Taps:
-    """What each patch of 3 s pools, and the frames of front and mid-end of the first of its networks."""
+    """What is pooled, mean over the patches, and the frames of front and mid-end of the first of its networks."""
     mean = next(layer for layer in network.layers if isinstance(layer, ChunkMean))
-    pooled = mean.input
     frames = next(layer.output for layer in network.layers if layer.name.endswith("_features"))
     return {
-        "features": ops.reshape(pooled, (-1, 1, mean.n, pooled.shape[-1])),
+        "features": ops.reshape(mean.output, (-1, 1, 1, mean.output.shape[-1])),
         "attention": ops.reshape(frames, (-1, 1, mean.n * frames.shape[1], frames.shape[-1])),
     }
 

@@ -23,7 +23,7 @@ from ..errors import ConfigError, ModelError
 from ..losses import EmotionLoss
 from ..models import WAVEFORM
 from ..models.weights import transfer
-from ..pipeline.data import Order, crop, cut, per_second, reader, track_frames, track_samples
+from ..pipeline.data import Order, per_second, reader, track_frames, track_samples
 from ..pipeline.loader import grouped, made
 from ..pipeline.vectors import vectors
 from . import classical, taps
@@ -31,13 +31,12 @@ from .apply import read_settings
 from .build import builder, extent, heard_spec, load_model
 from .callbacks import History
 from .distiller import AXES, Distiller, Guard, Layout, spread_of
-from .frozen import Answers
 from .run import Plan
 from .start import check_same_songs, digest_of
+from .voice import Voice, resting_stages
 
 TAUGHT = -2.0  # in place of UNLABELLED: no label of its own, and no pair with another place of its song
 SAMPLE = 64  # training songs by which features are standardised
-TAP_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -82,18 +81,27 @@ class Teacher:
                     f"{said(theirs)}; the student has {said(ours)}; fit one of them with the other's settings"
                 )
 
-    def network(self, part: str, seconds: float, root: Path, report: Callable[[str], None]) -> keras.Model:
-        """The part's network for windows of `seconds`, frozen."""
+    @cached_property
+    def config(self) -> FitConfig:
+        """Of a network's run."""
         names = {f.name for f in dataclasses.fields(FitConfig)}
-        config = FitConfig(**{k: v for k, v in self.settings.items() if k in names})
-        config = dataclasses.replace(config, crop_s=seconds)
+        return FitConfig(**{k: v for k, v in self.settings.items() if k in names})
+
+    def network(self, part: str, seconds: float, root: Path, report: Callable[[str], None]) -> keras.Model:
+        """The part's network for windows of `seconds`."""
         saved = load_model(self.file(part))
         normalize = next((layer for layer in saved.layers if layer.name == "normalize"), None)
         own = type(normalize).from_config(normalize.get_config()) if normalize else keras.layers.Identity()
-        network = builder(config, root, report)(own, seconds, "float32")
+        network = builder(dataclasses.replace(self.config, crop_s=seconds), root, report)(own, seconds, "float32")
         transfer(saved, network)
-        network.trainable = False
         return network
+
+    def voice(self, part: str, seconds: float, layout: Layout, root: Path, report: Callable[[str], None]) -> Voice:
+        """The part's network, ready to be asked for rows of `layout`."""
+        both = (self.network(part, seconds, root, report), self.network(part, seconds, root, report))
+        config = self.config
+        stages = resting_stages(self.model, both[0], config.unfreeze, config.epochs)
+        return Voice(both, self.model, self.cache(root), layout, stages=stages)
 
     def cache(self, root: Path) -> pipeline.Cache:
         """What the network hears."""
@@ -160,44 +168,31 @@ class School:
     ) -> Lesson:
         """What the student of a part learns from: `tracks` are its training tracks, labelled or not."""
         seconds = self.config.crop_s
-        networks = [
-            (t.network(part, seconds, self.root, self.report), t.cache(self.root))
-            for t in self.teachers
-            if t.is_network
-        ]
-        layout = Layout()
+        networks = [t for t in self.teachers if t.is_network]
+        layouts = [Layout() for _ in networks]
         if self.tapped:
-            first = next(t for t in self.teachers if t.is_network)
-            shown, asked = taps.taps(first.model, networks[0][0]), taps.taps(self.config.model, student)
+            shown = taps.taps(networks[0].model, networks[0].network(part, seconds, self.root, self.report))
+            asked = taps.taps(self.config.model, student)
             grids = {name: taps.common(shown[name], asked[name]) for name in self.tapped}
-            layout = Layout(
+            layouts[0] = Layout(
                 features=(*grids["features"], shown["features"].shape[-1]) if "features" in grids else None,
                 attention=grids.get("attention"),
             )
-            networks[0] = (_with_taps(networks[0][0], shown, layout), networks[0][1])
-        largest = max((n.count_params() for n, _ in networks), default=0)
-        if networks and student.count_params() > largest:
+        voices = [
+            t.voice(part, seconds, layout, self.root, self.report) for t, layout in zip(networks, layouts, strict=True)
+        ]
+        largest = max((v.parameters for v in voices), default=0)
+        if voices and student.count_params() > largest:
             self.report(
                 f"warning: the student has {student.count_params():,} weights, its largest teacher {largest:,}; it is "
                 "not made smaller"
             )
-        for _, cache in networks:
-            if failed := cache.build(tracks, report=self.report):
+        for voice in voices:
+            if failed := voice.cache.build(tracks, report=self.report):
                 raise ModelError(f"--teacher: {next(iter(failed.values()))}; leave that song out")
         songs = [t.songs(part, tracks, self.root, self.report) for t in self.teachers if not t.is_network]
-        return Lesson(self, layout, networks, songs, tracks, heard=heard, examples=examples)
-
-
-def _with_taps(network: keras.Model, shown: taps.Taps, layout: Layout) -> keras.Model:
-    """Window -> one row `(batch, layout.taught)`: answers, then features and attention on the grids of `layout`."""
-    parts = [network.output]
-    if layout.features:
-        bands, time, _ = layout.features
-        parts.append(keras.layers.Flatten()(taps.OnGrid(bands, time, name="features_grid")(shown["features"])))
-    if layout.attention:
-        grid = taps.OnGrid(*layout.attention, energy=True, name="attention_map")
-        parts.append(keras.layers.Flatten()(grid(shown["attention"])))
-    return keras.Model(network.input, keras.layers.Concatenate(name="taught")(parts), name=f"{network.name}_taught")
+        layout = layouts[0] if layouts else Layout()
+        return Lesson(self, layout, voices, songs, tracks, heard=heard, examples=examples)
 
 
 class Lesson:
@@ -212,28 +207,24 @@ class Lesson:
         self,
         school: School,
         layout: Layout,
-        networks: Sequence[tuple[keras.Model, pipeline.Cache]],
+        voices: Sequence[Voice],
         songs: Sequence[np.ndarray],
         tracks: Sequence[Track],
         *,
         heard: pipeline.Cache,
         examples: pipeline.Spec,
     ):
-        self.school, self.layout, self.networks, self.songs = school, layout, list(networks), list(songs)
+        self.school, self.layout, self.voices, self.songs = school, layout, list(voices), list(songs)
         self.tracks, self.heard, self.examples = list(tracks), heard, examples
         self.config = school.config
         self.hop_s = self.config.crop_s / self.config.views
-        self.stored: list[Mapping[str, np.ndarray]] = []
         if not self.config.live:
-            for network, cache in self.networks:
-                answers = Answers(school.root / "taught")
-                options: dict[str, Any] = {"seconds": self.config.crop_s, "hop_s": self.hop_s}
-                if not answers.compute(network, self.tracks, cache, report=school.report, **options):
-                    raise ConfigError(
-                        "teacher: expected its answers to fit into memory, received none left; lower views, set "
-                        "terms.features=0, or answers=live"
-                    )
-                self.stored.append(answers.of)
+            options: dict[str, Any] = {"seconds": self.config.crop_s, "hop_s": self.hop_s, "report": school.report}
+            if not all(voice.compute(self.tracks, school.root, **options) for voice in self.voices):
+                raise ConfigError(
+                    "teacher: expected its answers to fit into memory, received too little; lower views, set "
+                    "terms.features=0, or answers=live"
+                )
         self.scale = self._scale()
 
     def distiller(self, student: keras.Model, hard: EmotionLoss) -> Distiller:
@@ -278,20 +269,20 @@ class Lesson:
         places = [pipeline.places_of(t, self.heard, seconds=config.crop_s, hop_s=self.hop_s) for t in tracks]
         # Two caches may round the end of a track to one window more or less.
         windows = np.array(
-            [min([len(p), *(len(s[t.key]) for s in self.stored)]) for p, t in zip(places, tracks, strict=True)]
+            [min([len(p), *(len(v.said(t)) for v in self.voices)]) for p, t in zip(places, tracks, strict=True)]
         )
         order = Order(targets, windows, counts, length=1, seed=config.seed)
         for rows, goals in grouped(order, config.batch_size, skip=skip * config.batch_size):
-            taught = [[s[tracks[i].key][w] for i, w, _ in rows] for s in self.stored]
+            taught = [[v.said(tracks[i])[w] for i, w, _ in rows] for v in self.voices]
             rows = np.array([(i, places[i][w], seed) for i, w, seed in rows])
             yield rows, np.concatenate([goals, self._taught([np.stack(t) for t in taught], rows[:, 0])], axis=1)
 
     def _live(self, rows: np.ndarray) -> np.ndarray:
         unit = per_second(self.heard.spec)
         found = []
-        for network, cache in self.networks:
-            windows = [window(cache, self.tracks[i], start / unit, self.config.crop_s) for i, start, _ in rows]
-            found.append(np.asarray(network.predict_on_batch(np.stack(windows))))
+        for voice in self.voices:
+            windows = [voice.window(self.tracks[i], start / unit, self.config.crop_s) for i, start, _ in rows]
+            found.append(voice.say(np.stack(windows)))
         return self._taught(found, rows[:, 0])
 
     def _taught(self, networks: Sequence[np.ndarray], tracks: np.ndarray) -> np.ndarray:
@@ -318,28 +309,15 @@ class Lesson:
             return None
         rng = np.random.default_rng(self.config.seed)
         some = [self.tracks[i] for i in rng.permutation(len(self.tracks))[:SAMPLE]]
-        if self.stored:
-            rows = np.concatenate([self.stored[0][t.key] for t in some])
+        voice = self.voices[0]
+        if self.config.live:
+            rows = np.concatenate([voice.say(voice.window(t, 0, self.config.crop_s)[None]) for t in some])
         else:
-            network, cache = self.networks[0]
-            rows = np.concatenate(
-                [np.asarray(network.predict_on_batch(window(cache, t, 0, self.config.crop_s)[None])) for t in some]
-            )
+            rows = np.concatenate([voice.said(t) for t in some])
         count = int(np.prod(self.layout.features))
         channels = rows[:, AXES : AXES + count].reshape(-1, self.layout.features[-1])
         # What never changes is left as it is: 0 after its mean.
         return channels.mean(axis=0), np.where((sd := channels.std(axis=0)) > 1e-6, sd, 1.0)
-
-
-def window(cache: pipeline.Cache, track: Track, start_s: float, seconds: float) -> np.ndarray:
-    """A window of what the cache holds, `(bands, frames, 1)` or `(samples,)`, moved back to lie in the track."""
-    spec, values = cache.spec, cache.read(track)
-    unit = per_second(spec)
-    length = round(seconds * unit)
-    start = max(0, min(round(start_s * unit), len(values) - length))
-    if spec.holds == "log-mel":
-        return crop(values, start, length, top_db=spec.mel.top_db)
-    return cut(values, start, length)
 
 
 def teachers(runs: Sequence[Path]) -> tuple[Teacher, ...]:

@@ -43,6 +43,19 @@ def student(run, tmp_path_factory):
     return {"path": out, "results": results, "said": said}
 
 
+@pytest.fixture(scope="module")
+def loud(run, tmp_path_factory):
+    """The run with models that have opinions: a mean is soon learnt."""
+    out = tmp_path_factory.mktemp("loud") / "run"
+    shutil.copytree(run["path"], out)
+    for file in out.glob("fold-*/model.keras"):
+        model = load_model(file)
+        kernel, bias = model.get_layer("head").get_weights()
+        model.get_layer("head").set_weights([30 * kernel, bias])
+        model.save(file)
+    return out
+
+
 def rows(path):
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
@@ -89,19 +102,19 @@ def test_retention_is_that_of_the_predictions(student, run):
     assert json.loads((student["path"] / "metrics.json").read_text())["retention"] == found
 
 
-def test_soft_targets_alone_bring_the_student_to_the_teacher(run, tmp_path):
+def test_soft_targets_alone_bring_the_student_to_the_teacher(run, loud, tmp_path):
     """The same architecture, many epochs, nothing but the teacher's answers: it must come near them."""
     only = "terms={hard: 0, soft: 4.0, features: 0, attention: 0}"
-    sets = ["epochs=60", "patience=60", "learning_rate=0.01", "folds=2", "final=false", only]
-    taught(run, tmp_path / "run", *sets)
+    sets = ["epochs=24", "patience=24", "learning_rate=0.03", "final=false", only]
+    taught(run, tmp_path / "run", *sets, only=["0"], teachers=[loud])
     history = rows(tmp_path / "run" / "fold-0" / "history.csv")
     assert float(history[-1]["soft"]) < 0.2 * float(history[0]["soft"])
 
 
 @pytest.mark.parametrize("answers", ["stored", "live"])
 def test_resumed_equals_uninterrupted(run, tmp_path, monkeypatch, answers):
-    sets = ["final=false", "epochs=3", f"answers={answers}"]
-    taught(run, tmp_path / "whole", *sets)
+    sets = ["final=false", "epochs=2", f"answers={answers}"]
+    taught(run, tmp_path / "whole", *sets, only=["0"])
 
     from sentio_tf.training.callbacks import Checkpoint
 
@@ -109,14 +122,14 @@ def test_resumed_equals_uninterrupted(run, tmp_path, monkeypatch, answers):
 
     def killed(self, epoch, logs=None):
         original(self, epoch, logs)
-        if epoch == 1:
+        if epoch == 0:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "on_epoch_end", killed)
         with pytest.raises(KeyboardInterrupt):
-            taught(run, tmp_path / "cut", *sets)
-    taught(run, tmp_path / "cut", *sets)
+            taught(run, tmp_path / "cut", *sets, only=["0"])
+    taught(run, tmp_path / "cut", *sets, only=["0"])
     one, two = (load_model(tmp_path / n / "fold-0" / "model.keras").get_weights() for n in ("whole", "cut"))
     for a, b in zip(one, two, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -166,7 +179,7 @@ def test_a_window_is_answered_by_the_teacher_of_the_fold(run):
     for mine, theirs in zip(network.get_weights(), saved.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
     np.testing.assert_allclose(lesson.layout.split(y)["teacher"], network.predict_on_batch(x), atol=1e-4)
-    assert not lesson.layout.split(y)["spread"].any()
+    assert not np.any(lesson.layout.split(y)["spread"])
 
 
 def test_several_teachers_are_averaged(run, student):
@@ -190,14 +203,20 @@ def test_features_are_standardised(run):
 def test_songs_without_labels_learn_from_teachers(run, mini, tmp_path):
     folder = tmp_path / "mute"
     shutil.copytree(mini / "rated", folder)
-    (folder / "labels.csv").unlink()
-    (folder / "corpus.yaml").write_text("unlabelled: true\nname: mute\n")
+    with (folder / "labels.csv").open(newline="") as file:
+        named = [{"path": r["path"], "artist": r["artist"]} for r in csv.DictReader(file)]
+    with (folder / "labels.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["path", "artist"])
+        writer.writeheader()
+        writer.writerows(named)
+    (folder / "corpus.yaml").write_text("unlabelled: true")
     said: list[str] = []
     results = taught(
         run,
         tmp_path / "run",
         "epochs=1",
         "final=false",
+        ALL.replace("0.5", "0").replace("attention: 1.0", "attention: 0"),
         sources=[*run["sources"], f"folder:{folder}"],
         report=said.append,
     )
