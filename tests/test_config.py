@@ -37,7 +37,7 @@ def test_what_is_dumped_loads_again(tmp_path):
         ("normalization=max", "out of range"),
         ("validation=0.9", "out of range"),
         ("learning_rate=fast", "expected float"),
-        ("repeats={emopia:0.5}", "out of range"),
+        ("repeats={emopia:0.5}", "repeats.emopia:0.5: expected float, received None"),
         ("model=[", "expected a YAML value"),
         ("seed=-1", "out of range"),
         ("seed=5000000000", "out of range"),
