@@ -31,6 +31,7 @@ from .apply import read_settings
 from .build import builder, extent, heard_spec, load_model
 from .callbacks import History
 from .distiller import AXES, Distiller, Guard, Layout, spread_of
+from .quantize_aware import plain
 from .run import Plan
 from .start import check_same_songs, digest_of
 from .voice import Voice, resting_stages
@@ -181,11 +182,10 @@ class School:
         voices = [
             t.voice(part, seconds, layout, self.root, self.report) for t, layout in zip(networks, layouts, strict=True)
         ]
-        largest = max((v.parameters for v in voices), default=0)
-        if voices and student.count_params() > largest:
+        largest, own = max((v.parameters for v in voices), default=0), plain(student)[0].count_params()
+        if voices and own > largest:
             self.report(
-                f"warning: the student has {student.count_params():,} weights, its largest teacher {largest:,}; it is "
-                "not made smaller"
+                f"warning: the student has {own:,} weights, its largest teacher {largest:,}; it is not made smaller"
             )
         for voice in voices:
             if failed := voice.cache.build(tracks, report=self.report):
