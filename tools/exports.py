@@ -37,7 +37,7 @@ SYSTEMS: dict[str, tuple[str, str, list[str]]] = {
     "mobilevit-s": ("MobileViT-S", "mobilevit", ["architecture.size=s", "epochs=12"]),
     "efficientnet-lite0-int8": ("EfficientNet-Lite0, trained on for INT8", "efficientnet_lite-int8", []),
 }
-# System -> the one whose network it goes on from, and with whose answers its own are compared.
+# System -> the one whose network it goes on from and is taught by, and with whose answers its own are compared.
 START = {"efficientnet-lite0-int8": "efficientnet-lite0"}
 
 
@@ -81,16 +81,15 @@ def train(name: str, root: Path, runs: Path) -> None:
     )
     data = [word for corpus in CORPORA for word in ("--data", f"{corpus}:{root / corpus}")]
     sets = [word for s in ["folds=0", "final=false", *settings] for word in ("--set", s)]
+    before = ["--start", runs / START[name], "--teacher", runs / START[name]] if name in START else []
     line = command(
-        "fit",
-        model,
+        *(["distill", "--student", model, *before] if before else ["fit", model]),
         "--config",
         f"configs/{config}.yaml",
         *data,
         "--split",
         SPLIT.relative_to(HERE),
         *sets,
-        *(["--start", runs / START[name]] if name in START else []),
         "--out",
         out,
     )
