@@ -18,6 +18,8 @@ from .callbacks import SIGN_VALUE
 
 # Beyond it the slope of arctanh is above 10: a single extreme rating would outweigh the others.
 LARGEST = 0.95
+# Features with a smaller share of the largest standard deviation are rounding: of musicnn's 3012 two thirds are.
+DEAD = 1e-4
 
 
 def initialise(model: keras.Model, x_batches: Iterable[np.ndarray], targets: ArrayLike, *, alpha: float) -> float:
@@ -63,7 +65,7 @@ def initialise(model: keras.Model, x_batches: Iterable[np.ndarray], targets: Arr
 def linear_head(model: keras.Model, features: np.ndarray, targets: np.ndarray, *, alpha: float) -> None:
     """Lay the ridge solution from `features` `(n, d)` to `targets` `(n, 2)` into the last Dense layer of `model`.
 
-    Features are standardised for the fit and the scales folded into kernel and bias, so that `alpha` means the same
+    Features that never change, but for rounding, get no weight; others are standardised for the fit and the scales folded into kernel and bias, so that `alpha` means the same
     for every network.  Where a tanh follows, what is fitted is arctanh(target), clipped at +-.95: then the answer of
     a perfect fit is the target.  (A fit of the targets themselves would come out of the tanh shrunk.)
 
@@ -84,8 +86,12 @@ def linear_head(model: keras.Model, features: np.ndarray, targets: np.ndarray, *
         targets = np.arctanh(np.clip(targets, -LARGEST, LARGEST))
     x = features.astype(np.float64)  # a small penalty on many features is lost in single precision
     scaler = StandardScaler().fit(x)
-    ridge = Ridge(alpha=alpha).fit(scaler.transform(x), targets)
-    kernel = (ridge.coef_ / scaler.scale_).T
+    # Standardised, what a dead unit leaves is noise, and its weight so large that single precision adds more of it.
+    sd = np.sqrt(scaler.var_)
+    alive = sd > DEAD * sd.max()
+    ridge = Ridge(alpha=alpha).fit(scaler.transform(x)[:, alive], targets)
+    kernel = np.zeros((width, 2))
+    kernel[alive] = (ridge.coef_ / sd[alive]).T
     dense.set_weights([kernel, ridge.intercept_ - scaler.mean_ @ kernel])
 
 

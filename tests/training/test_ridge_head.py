@@ -160,3 +160,18 @@ def test_what_cannot_be_fitted_is_said(x, y):
     x[3, 2] = np.inf
     with pytest.raises(SentioError, match=r"expected finite features"):
         initialise(model, [x], y, alpha=1.0)
+
+
+def test_a_dead_feature_has_no_weight(x, y):
+    """A constant but for rounding: standardised it would be noise, and in single precision more noise than signal."""
+    rng = np.random.default_rng(5)
+    noise = (2.7 + 1e-7 * rng.standard_normal(len(x))).astype(np.float32)
+    dead = np.concatenate([x, noise[:, None]], axis=1)
+    inputs = [keras.Input((width,)) for width in (x.shape[1], dead.shape[1])]
+    models = [keras.Model(i, layers.Dense(2, activation="tanh")(i)) for i in inputs]
+    linear_head(models[0], x, y, alpha=1.0)
+    linear_head(models[1], dead, y, alpha=1.0)
+    kernels = [last_dense(m).get_weights()[0] for m in models]
+    assert not kernels[1][-1].any()
+    np.testing.assert_allclose(kernels[1][:-1], kernels[0], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(models[1].predict_on_batch(dead), models[0].predict_on_batch(x), atol=1e-5)
