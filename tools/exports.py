@@ -37,6 +37,7 @@ SYSTEMS: dict[str, tuple[str, str, list[str]]] = {
     "mobilevit-s": ("MobileViT-S", "mobilevit", ["architecture.size=s", "epochs=12"]),
     "efficientnet-lite0-int8": ("EfficientNet-Lite0, trained on for INT8", "efficientnet_lite-int8", []),
 }
+AWARE = "int8-aware"  # how its way is called in the row of that one
 # System -> the one whose network it goes on from and is taught by, and with whose answers its own are compared.
 START = {"efficientnet-lite0-int8": "efficientnet-lite0"}
 
@@ -188,31 +189,36 @@ def measure(names: list[str], runs: Path) -> None:
     from sentio_tf.runtime import bench
     from sentio_tf.training.run import COMMIT
 
-    rows = []
-    sets = {}
+    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rows": [], "busy": {}}
+    rows, sets = {row["system"]: row for row in before["rows"]}, dict(before["busy"])
     for name in names:
-        if not (runs / name / "exports.json").exists():
+        if name in START or not (runs / name / "exports.json").exists():
             continue
         known = json.loads((runs / name / "exports.json").read_text())
-        kinds = [k for k, file in known["files"].items() if not file["error"]]
+        places = {way: runs / "files" / f"{name}-{way}.tflite" for way, f in known["files"].items() if not f["error"]}
+        for after in (other for other, start in START.items() if start == name):
+            if (runs / after / "exports.json").exists():
+                trained_on = json.loads((runs / after / "exports.json").read_text())["files"]
+                known["files"][AWARE] = trained_on["int8"]
+                places[AWARE] = runs / "files" / f"{after}-int8.tflite"
         # The float file first: with it the others are compared.
-        timed = bench.measure([runs / "files" / f"{name}-{k}.tflite" for k in kinds], threads=(1, 2), runs=30)
+        timed = bench.measure(list(places.values()), threads=(1, 2), runs=30)
         sets[name] = {key: timed[key] for key in ("others", "busy")}
-        for kind, file in zip(kinds, timed["files"], strict=True):
-            known["files"][kind]["time"] = file["results"]
+        for way, file in zip(places, timed["files"], strict=True):
+            known["files"][way]["time"] = file["results"]
         config = yaml.safe_load((runs / name / "config.yaml").read_text())
         environment = json.loads((runs / name / "environment.json").read_text())
-        rows.append(
-            {
-                "system": name,
-                "name": SYSTEMS[name][0],
-                "config": {k: config[k] for k in ("model", "architecture", "epochs", "crop_s", "seed")},
-                "seconds": environment["seconds"],
-                "trained_at": environment["git_commit"],
-                **known,
-            }
-        )
-        print(name, {k: known["files"][k]["time"][0]["ratio"] for k in kinds}, timed["others"], flush=True)
+        rows[name] = {
+            "system": name,
+            "name": SYSTEMS[name][0],
+            "config": {k: config[k] for k in ("model", "architecture", "epochs", "crop_s", "seed")},
+            "seconds": environment["seconds"],
+            "trained_at": environment["git_commit"],
+            "timed_at": COMMIT,
+            **known,
+        }
+        print(name, {way: known["files"][way]["time"][0]["ratio"] for way in places}, timed["others"], flush=True)
+    order = [name for name in SYSTEMS if name in rows]
     result = {
         "kind": "exports",
         "experiment": "exports",
@@ -220,11 +226,11 @@ def measure(names: list[str], runs: Path) -> None:
         "command": "python tools/exports.py ROOT",
         "commit": COMMIT,
         "split": json.loads(SPLIT.read_text())["hash"],
-        "machine": timed["machine"],
+        "machine": timed["machine"],  # of the last one: results of one machine belong in one file
         "litert": timed["litert"],
         "busy": sets,
-        "rows": rows,
-        "not_run": {name: SYSTEMS[name][0] for name in SYSTEMS if name not in [r["system"] for r in rows]},
+        "rows": [rows[name] for name in order],
+        "not_run": {name: SYSTEMS[name][0] for name in SYSTEMS if name not in [*rows, *START]},
     }
     RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

@@ -171,6 +171,7 @@ WAYS = {
     "int8": "INT8 convolutions",
     "int8-converter": "full INT8",
     "int8-float": "INT8 convolutions, the first stages float",
+    "int8-aware": "INT8 convolutions, trained on for it",
 }
 
 

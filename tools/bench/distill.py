@@ -34,6 +34,7 @@ def main() -> None:
 
     from sentio_tf import config as configuration
     from sentio_tf import pipeline
+    from sentio_tf.layers.normalize import BandNormalize
     from sentio_tf.losses import EmotionLoss
     from sentio_tf.training.build import builder, heard_spec
     from sentio_tf.training.run import read_tracks
@@ -42,29 +43,29 @@ def main() -> None:
     root = configuration.cache_root()
     quiet = lambda _: None
     tracks = read_tracks(arguments.data, report=quiet)
-    tracks = pipeline.render_tracks(
-        [tracks[i] for i in np.random.default_rng(0).permutation(len(tracks))[:SONGS]], root
-    )
-    learners, streams, spent = {}, {}, 0.0
+    chosen = np.random.default_rng(0).permutation(len(tracks))[:SONGS]
+    tracks = pipeline.render_tracks([tracks[i] for i in chosen], root)
+    learners, streams = {}, {}
+    spent, windows = 0.0, 1
     for way in WAYS:
         sets = [f"model={arguments.student}", f"answers={'live' if way == 'live' else 'stored'}"]
         config = configuration.load(arguments.config, sets, configuration.DistillConfig)
-        heard = pipeline.open_cache(heard_spec(config.model, root, bits=config.cache_bits, f_max=config.f_max))
-        heard.build(tracks)
-        mean, std = pipeline.band_statistics(
-            tracks, pipeline.open_cache(heard_spec("", root, bits=16, f_max=config.f_max))
+        heard, mels = (
+            pipeline.open_cache(heard_spec(name, root, bits=config.cache_bits, f_max=config.f_max))
+            for name in (config.model, "")
         )
-        from sentio_tf.layers.normalize import BandNormalize
-
-        student = builder(config, root, quiet)(BandNormalize(mean, std, name="normalize"), config.crop_s, "float32")
-        began = time.perf_counter()
+        for cache in {heard.spec: heard, mels.spec: mels}.values():
+            cache.build(tracks)
+        normalize = BandNormalize(*pipeline.band_statistics(tracks, mels), name="normalize")
+        student = builder(config, root, quiet)(normalize, config.crop_s, "float32")
         school = School(teachers([arguments.teacher]), config, root, quiet)
+        began = time.perf_counter()
         lesson = school.lesson("0", student, tracks, heard=heard, examples=heard.spec)
-        spent = time.perf_counter() - began if way == "stored" else spent
+        if way == "alone":  # the first of all: later ones find the answers
+            spent, windows = time.perf_counter() - began, sum(len(v.said(t)) for v in lesson.voices for t in tracks)
         learner = student if way == "alone" else lesson.distiller(student, EmotionLoss())
         learner.compile(keras.optimizers.AdamW(1e-4), EmotionLoss() if way == "alone" else None)
         learners[way], streams[way] = learner, lesson.batches()
-        windows = sum(len(v.said(t)) for v in lesson.voices for t in tracks) if way == "stored" else windows
     best = dict.fromkeys(WAYS, np.inf)
     for step in range(arguments.steps):
         for way in WAYS:
@@ -75,15 +76,15 @@ def main() -> None:
                 best[way] = min(best[way], time.perf_counter() - began)
     rows = [[way, f"{1 / best[way]:.2f}", f"{best[way] / best['alone']:.2f}"] for way in WAYS]
     each = spent / windows
+    batch = config.batch_size
     publish(
         arguments.json,
         script="distill",
         title="Speed of distillation",
-        note=f"{config.model} in batches of {config.batch_size} windows of {config.crop_s:g} s, taught by "
-        f"{arguments.teacher.name}; ways take turns in one process, best of {arguments.steps - 1} steps, reading the "
-        f"batch included. Stored answers are computed before, once for all epochs, seeds and variants: {1000 * each:.0f} "
-        f"ms a window, {each * config.batch_size / best['alone']:.1f} steps of the student for a batch's worth (0 where "
-        "the cache had them).",
+        note=f"{config.model} in batches of {batch} windows of {config.crop_s:g} s, taught by {arguments.teacher.name}; "
+        f"ways take turns in one process, best of {arguments.steps - 1} steps, reading the batch included. Stored answers "
+        f"are computed before, once for all epochs, seeds and variants: {1000 * each:.0f} ms a window, or "
+        f"{each * batch / best['alone']:.1f} steps of the student for as many windows as a step takes.",
         head=["teacher", "steps a second", "time of a step / student alone"],
         rows=rows,
         data=f"TEACHER --student {arguments.student} --config {arguments.config} --data CORPUS:ROOT",
