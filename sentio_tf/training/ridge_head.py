@@ -66,8 +66,9 @@ def linear_head(model: keras.Model, features: np.ndarray, targets: np.ndarray, *
     """Lay the ridge solution from `features` `(n, d)` to `targets` `(n, 2)` into the last Dense layer of `model`.
 
     Features that never change, but for rounding, get no weight; others are standardised for the fit and the scales
-    folded into kernel and bias, so that `alpha` means the same for every network.  Where a tanh follows, what is fitted is arctanh(target), clipped at +-.95: then the answer of
-    a perfect fit is the target.  (A fit of the targets themselves would come out of the tanh shrunk.)
+    folded into kernel and bias, so that `alpha` means the same for every network.  Where a tanh follows, what is
+    fitted is arctanh(target), clipped at +-.95: then the answer of a perfect fit is the target.  (A fit of the targets
+    themselves would come out of the tanh shrunk.)
 
     Raises: ValueError for a model whose last Dense layer has not two outputs, or other shapes.
     """
