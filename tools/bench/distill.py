@@ -84,8 +84,8 @@ def main() -> None:
         note=f"{config.model} in batches of {batch} windows of {config.crop_s:g} s, taught by "
         f"{arguments.teacher.name}; ways take turns in one process, best of {arguments.steps - 1} steps, reading the "
         f"batch included. Stored answers are computed before, once for all epochs, seeds and variants: "
-        f"{1000 * each:.0f} ms a window, or {each * batch / best['alone']:.1f} steps of the student for as many windows "
-        "as a step takes.",
+        f"{1000 * each:.0f} ms a window, or {each * batch / best['alone']:.1f} steps of the student for as many "
+        "windows as a step takes.",
         head=["teacher", "steps a second", "time of a step / student alone"],
         rows=rows,
         data=f"TEACHER --student {arguments.student} --config {arguments.config} --data CORPUS:ROOT",
