@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from results_distill import distill
+
 ROOT = Path(__file__).parents[1]
 BASELINES = ("musifeast17", "panda4q", "vgmidi", "emopia", "deam-corrected", "deam-official")
 CORPORA = ["musifeast17", "vgmidi", "panda4q", "emopia"]
@@ -446,6 +448,7 @@ def page(results: dict[str, dict]) -> str:
             "quantization": quantization,
             "exports": exports,
             "notes": notes,
+            "distill": lambda found: distill(found, table),
             "baselines": baselines,
         }[kind]
         out += render(results[name])
