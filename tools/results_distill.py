@@ -39,9 +39,9 @@ def distill(result: dict, table: Callable[[list[str], list[list[str]]], list[str
         f"Trained on half of MUSIFEAST-17 and Panda 4Q (split `{result['split'][:12]}`, by artist) and judged on the "
         f"test part: CCC on {songs} rated songs of MUSIFEAST-17, side of the axis on {signed} songs of Panda 4Q. Mean "
         "± standard deviation over seeds. Kept: the student's CCC as a share of the teacher's, first seed, 95 % "
-        "interval of the paired bootstrap over artists. Against alone: the CCC that the teacher adds to the same student with "
-        f"the same seed. A window of 30 s: teacher {weigh[0]}, {work[0]}; student {weigh[1]}, {work[1]}; front ends "
-        "left out.",
+        "interval of the paired bootstrap over artists. Against alone: the CCC that the teacher adds to the same "
+        f"student with the same seed. A window of 30 s: teacher {weigh[0]}, {work[0]}; student {weigh[1]}, {work[1]}; "
+        "front ends left out.",
         "",
         *table(heads, rows),
         "",

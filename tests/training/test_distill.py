@@ -191,6 +191,31 @@ def test_several_teachers_are_averaged(run, student):
     np.testing.assert_allclose(found["spread"], np.std(answers, 0), atol=1e-6)
 
 
+def test_a_classical_run_teaches_an_answer_a_song(run, tmp_path):
+    """What its model of the fold says of the whole song, to every window of it; without kept models it cannot."""
+    from sentio_tf.training import classical
+
+    off = "terms={features: 0, attention: 0}"
+    sets = ["model=ridge", "features=bands", "folds=2", "settings.alpha=10.0"]
+    for kept in (False, True):
+        config = configuration.load(None, [*sets, f"keep_models={kept}"], configuration.ClassicalConfig)
+        out = tmp_path / f"ridge-{kept}"
+        classical.fit(config, run["sources"], out, cache=run["cache"], report=lambda _: None)
+    lesson = lessons(run, off, teachers=[tmp_path / "ridge-True"])
+    rows, y = next(lesson._rows({"frames": 129}, 0))
+    found = lesson.layout.split(y)["teacher"]
+    models = classical.load(tmp_path / "ridge-True" / "fold-0")
+    from sentio_tf.pipeline.vectors import vectors
+
+    tracks = [lesson.tracks[i] for i in rows[:, 0]]
+    _, x, _ = vectors(tracks, "bands", run["cache"])
+    np.testing.assert_allclose(found, classical.predict(models, x), atol=1e-5)
+    with pytest.raises(ConfigError, match=r"expected the model of fold 0 .* keep_models=true"):
+        taught(run, tmp_path / "run", off, teachers=[tmp_path / "ridge-False"])
+    with pytest.raises(ConfigError, match="expected a network among the teachers for features and attention"):
+        taught(run, tmp_path / "run", teachers=[tmp_path / "ridge-True"])
+
+
 def test_features_are_standardised(run):
     lesson = lessons(run)
     drawn = [next(batch) for batch in [lesson.batches()] for _ in range(6)]
