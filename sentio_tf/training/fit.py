@@ -31,7 +31,7 @@ from ..layers.normalize import BandNormalize, ClipZScore
 from ..losses import EmotionLoss
 from ..models import MODELS, STAGES, WAVEFORM
 from ..pipeline.checks import check_tracks
-from .build import Builder, builder, crops, heard_spec, load_model, make_optimizer
+from .build import Builder, builder, crops, heard_spec, make_optimizer
 from .callbacks import Checkpoint, History, Progress, TrackValidation, board
 from .curves import draw_curves
 from .domain import calibrate, fit_domain
@@ -56,6 +56,7 @@ from .run import (
 from .schedule import ProgressiveUnfreezing, resting
 from .start import Start, start_from_ridge
 from .teachers import School
+from .voice import predict_tracks
 
 # Each fold, phase and length of window is a graph of its own: TensorFlow warns of that with half a page.
 logging.getLogger("tensorflow").addFilter(lambda record: "retracing" not in record.getMessage())
@@ -229,9 +230,9 @@ def fit(
     rows: list[dict[str, Any]] = []
     domain_distances: list[np.ndarray] = []
     for part in work.parts:
-        model = load_model(out / f"fold-{part.name}" / "model.keras")
         judged = [tracks[i] for i in part.test] or learnt[part.name][1]
-        estimated = pipeline.predict_tracks(model, judged, heard)
+        model = out / f"fold-{part.name}" / "model.keras"
+        estimated = predict_tracks(model, config, judged, heard, root, report=report)
         if not np.isfinite(estimated).all():
             (out / f"fold-{part.name}" / "done.json").unlink()  # the next call trains it again
             raise SentioError(f"fold {part.name}: the model's answers are not finite; lower learning_rate")

@@ -199,11 +199,11 @@ def hop(seconds: float) -> float:
     return min(HOP_S, seconds)
 
 
-def identity(front: keras.Model, seconds: float, spec: pipeline.Spec, hop_s: float) -> str:
-    """Of graph, weights, windows and what they are cut from, 24 hexadecimal digits."""
+def identity(front: keras.Model, seconds: float, spec: pipeline.Spec, hop_s: float | None = None) -> str:
+    """Of graph, weights, windows and what they are cut from, 24 hexadecimal digits; `hop_s` as of `Answers.compute`."""
     # Seeds tell apart what is the same: nothing in a front part is random.
     graph = re.sub(r'"seed": \d+', '"seed": null', front.to_json())
-    about = json.dumps([VERSION, spec.parameters(), seconds, hop_s])
+    about = json.dumps([VERSION, spec.parameters(), seconds, hop_s or hop(seconds)])
     digest = hashlib.sha256(f"{graph} {about}".encode())
     for array in front.get_weights():
         digest.update(np.ascontiguousarray(array).data)

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from .. import pipeline
+from ..config import FitConfig
+from ..contract import HOP_S
 from ..corpora.track import Track
 from ..models import STAGES
-from ..pipeline.data import crop, cut, per_second
+from ..pipeline.data import WINDOW_S, crop, cut, per_second
 from ..pipeline.inference import answers
 from . import taps
+from .build import load_model
 from .distiller import Layout
 from .frozen import Answers, Divided, divide
 from .schedule import resting
@@ -57,7 +61,7 @@ class Voice:
         if self.divided:
             rest = self.divided.twin
             parts = [rest.output, *([rest.input] if layout.features else [])]
-            self.model = keras.Model(rest.input, keras.layers.Concatenate(name="taught")(parts), name="rest_taught")
+            self.model = keras.Model(rest.input, _joined(parts), name="rest_taught")
         else:
             self.network.trainable = False
             self.model = _taught(self.network, name, layout)
@@ -114,5 +118,32 @@ def _taught(network: keras.Model, name: str, layout: Layout) -> keras.Model:
         if layout.attention:
             grid = taps.OnGrid(*layout.attention, energy=True, name="attention_map")
             parts.append(keras.layers.Flatten()(grid(shown["attention"])))
-    joined = keras.layers.Concatenate(name="taught")(parts) if len(parts) > 1 else parts[0]
-    return keras.Model(network.input, joined, name=f"{network.name}_taught")
+    return keras.Model(network.input, _joined(parts), name=f"{network.name}_taught")
+
+
+def _joined(parts: list):
+    return keras.layers.Concatenate(name="taught")(parts) if len(parts) > 1 else parts[0]
+
+
+def predict_tracks(
+    file: Path,
+    config: FitConfig,
+    tracks: Sequence[Track],
+    heard: pipeline.Cache,
+    root: Path,
+    *,
+    report: Callable[[str], None],
+) -> np.ndarray:
+    """`pipeline.predict_tracks` of a saved network; what its frozen stages have answered before is not asked again.
+
+    Each song is judged in one fold and trains the others, whose stages are the same.
+    """
+    if config.cache_frozen and config.unfreeze and config.crop_s == WINDOW_S:
+        both = load_model(file), load_model(file)
+        stages = resting_stages(config.model, both[0], config.unfreeze, config.epochs)
+        if stages:
+            voice = Voice(both, config.model, heard, Layout(), stages=stages)
+            given: dict[str, Any] = {"seconds": WINDOW_S, "hop_s": HOP_S, "report": report}
+            if voice.divided and voice.compute(tracks, root, **given):
+                return np.stack([voice.said(track).mean(axis=0) for track in tracks])
+    return pipeline.predict_tracks(load_model(file), tracks, heard)

@@ -147,20 +147,21 @@ def test_batches_draw_every_track_once_an_epoch_and_can_be_entered_anywhere(run)
     np.testing.assert_array_equal(next(later)[0], drawn[4][0])
 
 
+def net(*, normalize, frames=1292, seed=None):
+    keras.utils.set_random_seed(0)
+    mel = keras.Input((128, frames, 1), name="log_mel")
+    x = keras.layers.AveragePooling2D((16, 4), name="shrink")(mel)
+    x = keras.layers.Conv2D(4, 3, strides=2, activation="relu", name="block0")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    return keras.Model(mel, keras.layers.Dense(2, activation="tanh", name="head")(x), name="net")
+
+
 @pytest.mark.parametrize("alpha", [0, 10])
 def test_a_fit_on_answers_is_the_fit_without(run, tmp_path, monkeypatch, alpha):
     """One window a track and no dropout: the only difference is that the frozen part is not computed again."""
     from sentio_tf.models import MODELS, STAGES
 
-    def build(*, normalize, frames=1292, seed=None):
-        keras.utils.set_random_seed(0)
-        mel = keras.Input((128, frames, 1), name="log_mel")
-        x = keras.layers.AveragePooling2D((16, 4))(mel)
-        x = keras.layers.Conv2D(4, 3, strides=2, activation="relu", name="block0")(x)
-        x = keras.layers.GlobalAveragePooling2D()(x)
-        return keras.Model(mel, keras.layers.Dense(2, activation="tanh", name="head")(x), name="net")
-
-    monkeypatch.setitem(MODELS, "net", build)
+    monkeypatch.setitem(MODELS, "net", net)
     monkeypatch.setitem(STAGES, "net", lambda model: [[model.get_layer("block0")]])
     answers = {}
     for cached in ("true", "false"):
@@ -168,9 +169,32 @@ def test_a_fit_on_answers_is_the_fit_without(run, tmp_path, monkeypatch, alpha):
         settings = config.load(None, [*sets, f"head_alpha={alpha}"])
         out = tmp_path / cached
         said = []
-        training.fit(settings, run["sources"], out, cache=run["cache"], report=said.append)
+        training.fit(settings, run["sources"], out, cache=tmp_path / "cache", report=said.append)
         assert any("frozen stages answer" in line for line in said) is (cached == "true")
         model = load_model(out / "model.keras")
         answers[cached] = model.get_weights()
     for a, b in zip(answers["true"], answers["false"], strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_no_window_is_answered_twice_in_a_cross_validation(run, tmp_path, monkeypatch):
+    """A song that judges one fold trains the other; its answers are those of the whole network all the same."""
+    import csv
+
+    from sentio_tf.models import MODELS, STAGES
+
+    monkeypatch.setitem(MODELS, "net", net)
+    monkeypatch.setitem(STAGES, "net", lambda model: [[model.get_layer("block0")]])
+    told: dict[str, list[str]] = {"true": [], "false": []}
+    rows = {}
+    for cached, said in told.items():
+        sets = ["model=net", "epochs=1", "batch_size=8", "validation=0.25", "unfreeze={1: 0}", "normalization=clip"]
+        settings = config.load(None, [*sets, "folds=2", "final=false", f"cache_frozen={cached}"])
+        training.fit(settings, run["sources"], tmp_path / cached, cache=tmp_path / "cache", report=said.append)
+        with (tmp_path / cached / "predictions.csv").open(newline="") as file:
+            rows[cached] = {(r["corpus"], r["track_id"]): r for r in csv.DictReader(file)}
+    answered = [int(line.split()[3]) for line in told["true"] if line.startswith("frozen stages answer")]
+    assert sum(answered) == len(rows["true"]) == len(rows["false"]) == 32
+    for key, row in rows["true"].items():
+        for axis in ("valence_hat", "arousal_hat"):
+            assert float(row[axis]) == pytest.approx(float(rows["false"][key][axis]), abs=1e-4)
