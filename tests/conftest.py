@@ -11,6 +11,9 @@ import pytest
 import soundfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    # Two processes that compile librosa's functions into one cache have ended in a segmentation fault.
+    os.environ["NUMBA_CACHE_DIR"] = str(Path(__file__).parents[1] / ".cache" / f"numba-{worker}")
 
 SHARED = Path(os.environ.get("SENTIO_SHARED", Path(__file__).parents[2] / "shared" / "data"))
 TUNE = Path(__file__).parents[1] / "sentio_tf" / "assets" / "two_moods.mp3"
