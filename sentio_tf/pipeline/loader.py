@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -20,6 +21,7 @@ from ..errors import ConfigError
 from .cache import Spec
 from .data import Example, Order, blend, check_options, goals, prepare, render_tracks
 
+TRIES = 100  # to close a generator that another thread is in, IDLE_S apart
 IDLE_S = 0.1  # how long a thread waits for work before it looks whether it is still wanted
 
 Batch = tuple[np.ndarray, np.ndarray]
@@ -146,3 +148,21 @@ def threads(workers: int) -> Iterator[Callable[..., Future]]:
         if threading.current_thread() not in pool:  # an iterator that was dropped may be collected in any thread
             for thread in pool:
                 thread.join()
+
+
+@contextmanager
+def closed(stream: Any) -> Iterator[None]:
+    """On leaving it, an endless generator is closed, and its threads end; other streams are left alone.
+
+    What read it may have a thread inside it still, and be kept alive itself: Keras on TensorFlow is.
+    """
+    try:
+        yield
+    finally:
+        close: Callable[[], None] = getattr(stream, "close", lambda: None)
+        for _ in range(TRIES):
+            try:
+                close()
+                break
+            except ValueError:  # it is at work
+                time.sleep(IDLE_S)

@@ -31,6 +31,7 @@ from ..layers.normalize import BandNormalize, ClipZScore
 from ..losses import EmotionLoss
 from ..models import MODELS, STAGES, WAVEFORM
 from ..pipeline.checks import check_tracks
+from ..pipeline.loader import closed
 from .build import Builder, builder, crops, heard_spec, make_optimizer
 from .callbacks import Checkpoint, History, Progress, TrackValidation, board
 from .curves import draw_curves
@@ -388,9 +389,10 @@ def train_fold(
         checkpoint,
     ]
     if done < config.epochs:
-        with told(config, label):
+        batches = stream(done * steps)
+        with told(config, label), closed(batches):
             learner.fit(
-                stream(done * steps),
+                batches,
                 initial_epoch=done,
                 epochs=config.epochs,
                 steps_per_epoch=steps,

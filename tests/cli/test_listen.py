@@ -175,7 +175,11 @@ def test_answers_come_while_the_sound_does_and_ctrl_c_ends_it(stream_model, soun
     """The first line is there while the pipe is still open."""
     line = [PROGRAM, "listen", "-", "--rate", str(RATE), "--encoding", "f32le", "--model", stream_model]
     child = subprocess.Popen(
-        [*line, "--format", "json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*line, "--format", "json"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     )
     try:
         child.stdin.write(sound[: 31 * RATE].tobytes())

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -70,6 +71,11 @@ def test_a_run_like_any_other(student, run):
     network = load_model(student["path"] / "model.keras")
     assert network.output_shape == (None, 2)
     assert not any("projection" in layer.name or "attention" in layer.name for layer in network.layers)
+
+
+def test_threads_end_with_the_training(student):
+    """Keras keeps what it has read from alive; what makes the batches must end all the same."""
+    assert not [t for t in threading.enumerate() if t.name.startswith("sentio-batches")]
 
 
 def test_every_term_has_its_curve(student):
