@@ -18,7 +18,7 @@ from .callbacks import SIGN_VALUE
 
 # Beyond it the slope of arctanh is above 10: a single extreme rating would outweigh the others.
 LARGEST = 0.95
-# Features with a smaller share of the largest standard deviation are rounding: of musicnn's 3012 two thirds are.
+# Features with a smaller share of the largest standard deviation are rounding, as those of dead units.
 DEAD = 1e-4
 
 
