@@ -142,21 +142,22 @@ def learnt_ranges(model: bytes, learnt: Mapping[str, tuple[float, float]], *, sc
     """Ranges, as of `measure`, of the tensors behind layers whose ranges training has learnt.
 
     Args:
-        learnt: smallest and largest value behind a layer; of several that one operator fuses, the last one's counts.
-            A range without width, behind a layer that has died, is left to `measure`: XNNPACK takes no scale of 0.
+        learnt: smallest and largest value that operators give, by the layer they are called after, see
+            `training.quantize_aware.plain`.  A range without width, behind a layer that has died, is left to `measure`:
+            XNNPACK takes no scale of 0.
 
     Raises: ModelError for a layer that the graph does not know.
     """
     learnt = {name: (low, high) for name, (low, high) in learnt.items() if high > low}
-    order = {name: i for i, name in enumerate(learnt)}
     found: dict[str, Any] = {}
     seen: set[str] = set()
     for part in structure(model).subgraphs:
-        ends: dict[str, Sequence[int]] = {}  # of operators of one layer, the last makes what is behind it
+        ends: dict[str, Sequence[int]] = {}  # of operators of one layer, the last makes what it gives
         for op in part.operators:
-            names = [name for name in scopes.layers_of(scopes.names_of(part, op), scope) if name in order]
-            if names:
-                ends[max(names, key=order.__getitem__)] = op.outputs
+            # Others may be in the name, too: equal constants of several layers are one.
+            name = next(iter(scopes.layers_of(scopes.names_of(part, op), scope)), "")
+            if name in learnt:
+                ends[name] = op.outputs
         for name, outputs in ends.items():
             low, high = (np.array([bound], np.float32) for bound in learnt[name])
             found |= {part.tensors[i].name: {"min": low, "max": high} for i in outputs}

@@ -58,14 +58,15 @@ def is_aware(model: keras.Model) -> bool:
 
 
 def plain(model: keras.Model) -> tuple[keras.Model, Ranges]:
-    """The network without the rounding, and the range of activations behind each layer that was rounded.
+    """The network without the rounding, and the learnt range of what each operator of the file gives.
 
-    A network that is not of `quantize_aware` is returned as it is, without ranges.
+    Ranges are named by the layer that an operator is called after: a convolution, whatever is fused with it, else the
+    layer itself.  A network that is not of `quantize_aware` is returned as it is, without ranges.
     """
     if not is_aware(model):
         return model, {}
     ranges = {
-        layer.name.removesuffix(SUFFIX): (float(layer.low.numpy()), float(layer.high.numpy()))
+        _owner(model, layer.name.removesuffix(SUFFIX)): (float(layer.low.numpy()), float(layer.high.numpy()))
         for layer in model.layers
         if isinstance(layer, FakeQuant) and float(layer.seen.numpy())
     }
@@ -109,6 +110,15 @@ def _points(model: keras.Model) -> Iterator[str]:
         elif isinstance(layer, layers.Add) and all(name in found for name in _inputs(layer)):
             found.add(layer.name)
     yield from (layer.name for layer in model.layers if layer.name in found)
+
+
+def _owner(model: keras.Model, point: str) -> str:
+    """The convolution that a layer behind it is fused with; else the layer."""
+    layer = model.get_layer(point)
+    while isinstance(layer, (layers.BatchNormalization, layers.Activation, layers.ReLU)):
+        (before,) = _inputs(layer)
+        layer = model.get_layer(before)
+    return layer.name if isinstance(layer, CONVOLUTIONS) else point
 
 
 def _activation(layer: keras.layers.Layer) -> str | None:

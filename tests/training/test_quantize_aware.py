@@ -1,7 +1,6 @@
 """Networks that feel INT8 while they train; the exported file is what they felt."""
 
 import json
-
 import keras
 import numpy as np
 import pytest
@@ -88,8 +87,8 @@ def test_and_back_again(aware, mels):
     assert not is_aware(bare)
     assert not any("FakeQuant" in type(layer).__name__ for layer in bare.layers)
     np.testing.assert_allclose(bare.predict_on_batch(mels), hurt().predict_on_batch(mels), atol=1e-6)
-    assert list(ranges) == ["shrink", "stem_act", "narrow_act", "ruined", "deep", "last"]
-    assert ranges["narrow_act"][0] == 0
+    assert list(ranges) == ["shrink", "stem", "narrow", "ruined", "deep", "last"]
+    assert ranges["narrow"][0] == 0
     assert plain(bare) == (bare, {})
 
 
@@ -116,7 +115,7 @@ def test_a_file_says_what_training_felt(aware, mels):
     assert off < 0.1 * lost  # the rest: the dense head is INT8, too, and rounds each window by itself
 
     (scale,) = {scale_of(content, name) for name in learnt if name.startswith(f"predict_1/{SCOPE}_1/narrow_act")}
-    assert scale == pytest.approx(ranges["narrow_act"][1] / 255, rel=1e-4)
+    assert scale == pytest.approx(ranges["narrow"][1] / 255, rel=1e-4)
 
 
 def scale_of(content: bytes, name: str) -> float:
@@ -126,6 +125,21 @@ def scale_of(content: bytes, name: str) -> float:
     tree = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     (found,) = [t for part in tree.subgraphs for t in part.tensors if t.name.decode() == name]
     return found.quantization.scale[0]
+
+
+@pytest.mark.slow
+def test_every_point_of_a_mobilevit_has_its_tensor(mels):
+    """SiLU makes two operators of a layer; equal constants of fresh normalisations share their names."""
+    model = quantize_aware(MODELS["mobilevit"](normalize=ClipZScore(name="normalize"), height=64, seed=0))
+    model(mels[:1], training=True)
+    bare, ranges = plain(model)
+    exact = graph.to_tflite(graph.waveform_model(bare, transform="matmul"))
+    found = quantize.learnt_ranges(exact, ranges, scope=bare.name)
+    for prefix in ("", "predict_1/"):  # the signatures
+        for layer, operator in (("stem_conv", "convolution1"), ("stem_act", "mul_1")):
+            range_ = found[f"{prefix}{bare.name}_1/{layer}_1/{operator}"]
+            assert (range_["min"][0], range_["max"][0]) == pytest.approx(ranges[layer])
+    assert len(found) == 2 * len(ranges)
 
 
 def test_a_range_of_no_layer(aware):
