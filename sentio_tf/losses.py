@@ -64,6 +64,36 @@ def pair_loss(ids, estimated, unlabelled):
     return ops.sum(same * apart) / ops.maximum(ops.sum(same) - ops.sum(unlabelled), 1.0)
 
 
+def soft_loss(target, teacher, spread, answers, *, floor: float, bounded: float | None = None):
+    """How far answers are from the teachers', in mean squares, each weighted by how sure these are of it.
+
+    Gaussian: -log N(answer; teacher, spread^2 + floor^2) but for constants and a factor of 2 floor^2, so that with one
+    teacher, whose spread is 0, it is the mean squared error.  (A temperature would only scale that: what softens a
+    softmax does nothing to a regression.)  With `bounded`, a rated answer counts only where it is not better than the
+    teacher's by that margin (Chen et al. 2017, "Learning Efficient Object Detection Models with Knowledge
+    Distillation", equation 7): a teacher is no reason to leave the truth.
+
+    Args:
+        target: `(batch, 3)`, see `losses`.
+        teacher, spread, answers: `(batch, 2)`; spread is the standard deviation over teachers.
+        floor: standard deviation of a teacher alone.
+        bounded: margin in mean squares; None: never bounded.
+    """
+    error = ops.square(answers - teacher)
+    weight = floor**2 / (ops.square(spread) + floor**2)
+    if bounded is not None:
+        rated = target[:, 2:] > 0.5
+        own = ops.square(answers - target[:, :2])
+        better = ops.logical_and(rated, own + bounded <= ops.square(teacher - target[:, :2]))
+        weight = ops.where(better, 0.0, weight)
+    return ops.mean(weight * error)
+
+
+def attention_loss(taught, shown):
+    """Squared distance of two maps of L2 norm 1, mean over the batch, 0 to 2 (arXiv:1612.03928, equation 2)."""
+    return ops.mean(ops.sum(ops.square(taught - shown), axis=(1, 2)))
+
+
 @keras.saving.register_keras_serializable("sentio_tf")
 class EmotionLoss(keras.losses.Loss):
     """CCC and squared error on rated rows, logistic loss on the sign of the others.

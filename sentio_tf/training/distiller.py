@@ -14,7 +14,8 @@ import numpy as np
 from keras import ops
 
 from ..errors import SentioError
-from ..losses import EmotionLoss
+from ..layers.grid import OnGrid
+from ..losses import EmotionLoss, attention_loss, soft_loss
 from . import taps as places
 from .callbacks import History
 
@@ -56,36 +57,6 @@ class Layout:
         return [(n, s) for n, s in (("features", self.features), ("attention", self.attention)) if s]
 
 
-def soft_loss(target, teacher, spread, answers, *, floor: float, bounded: float | None = None):
-    """How far answers are from the teachers', in mean squares, each weighted by how sure these are of it.
-
-    Gaussian: -log N(answer; teacher, spread^2 + floor^2) but for constants and a factor of 2 floor^2, so that with one
-    teacher, whose spread is 0, it is the mean squared error.  (A temperature would only scale that: what softens a
-    softmax does nothing to a regression.)  With `bounded`, a rated answer counts only where it is not better than the
-    teacher's by that margin (Chen et al. 2017, "Learning Efficient Object Detection Models with Knowledge
-    Distillation", equation 7): a teacher is no reason to leave the truth.
-
-    Args:
-        target: `(batch, 3)`, see `losses`.
-        teacher, spread, answers: `(batch, 2)`; spread is the standard deviation over teachers.
-        floor: standard deviation of a teacher alone.
-        bounded: margin in mean squares; None: never bounded.
-    """
-    error = ops.square(answers - teacher)
-    weight = floor**2 / (ops.square(spread) + floor**2)
-    if bounded is not None:
-        rated = target[:, 2:] > 0.5
-        own = ops.square(answers - target[:, :2])
-        better = ops.logical_and(rated, own + bounded <= ops.square(teacher - target[:, :2]))
-        weight = ops.where(better, 0.0, weight)
-    return ops.mean(weight * error)
-
-
-def attention_loss(taught, shown):
-    """Squared distance of two maps of L2 norm 1, mean over the batch, 0 to 2 (arXiv:1612.03928, equation 2)."""
-    return ops.mean(ops.sum(ops.square(taught - shown), axis=(1, 2)))
-
-
 class Distiller(keras.Model):
     """The student with its taps: input -> {"answers", "features", "attention"}; `compute_loss` weighs the terms.
 
@@ -117,12 +88,10 @@ class Distiller(keras.Model):
             tapped = places.taps(name_of, student)
             if layout.features:
                 bands, time, channels = layout.features
-                x = places.OnGrid(bands, time, name="features_grid")(tapped["features"])
+                x = OnGrid(bands, time, name="features_grid")(tapped["features"])
                 outputs["features"] = keras.layers.Dense(channels, name="features_projection")(x)
             if layout.attention:
-                outputs["attention"] = places.OnGrid(*layout.attention, energy=True, name="attention_map")(
-                    tapped["attention"]
-                )
+                outputs["attention"] = OnGrid(*layout.attention, energy=True, name="attention_map")(tapped["attention"])
         super().__init__(inputs=student.input, outputs=outputs, name=f"{student.name}_distilled")
         self.layout, self.hard, self.floor, self.bounded = layout, hard, floor, bounded
         self.weights_of = {name: float(weights[name]) for name in TERMS if weights.get(name)}

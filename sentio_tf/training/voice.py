@@ -14,6 +14,7 @@ from .. import pipeline
 from ..config import FitConfig
 from ..contract import HOP_S
 from ..corpora.track import Track
+from ..layers.grid import OnGrid
 from ..models import STAGES
 from ..pipeline.data import WINDOW_S, crop, cut, per_second
 from ..pipeline.inference import answers
@@ -114,9 +115,9 @@ def _taught(network: keras.Model, name: str, layout: Layout) -> keras.Model:
         shown = taps.taps(name, network)
         if layout.features:
             bands, time, _ = layout.features
-            parts.append(keras.layers.Flatten()(taps.OnGrid(bands, time, name="features_grid")(shown["features"])))
+            parts.append(keras.layers.Flatten()(OnGrid(bands, time, name="features_grid")(shown["features"])))
         if layout.attention:
-            grid = taps.OnGrid(*layout.attention, energy=True, name="attention_map")
+            grid = OnGrid(*layout.attention, energy=True, name="attention_map")
             parts.append(keras.layers.Flatten()(grid(shown["attention"])))
     return keras.Model(network.input, _joined(parts), name=f"{network.name}_taught")
 

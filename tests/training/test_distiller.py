@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentio_tf.errors import SentioError
+from sentio_tf.layers import grid
 from sentio_tf.layers.normalize import ClipZScore
-from sentio_tf.losses import EmotionLoss
+from sentio_tf.losses import EmotionLoss, attention_loss, soft_loss
 from sentio_tf.models import MODELS
 from sentio_tf.training import taps
 from sentio_tf.training.callbacks import History
@@ -19,9 +20,7 @@ from sentio_tf.training.distiller import (
     Distiller,
     Guard,
     Layout,
-    attention_loss,
     gradient_norms,
-    soft_loss,
     spread_of,
 )
 
@@ -35,32 +34,32 @@ def array(x):
 
 @given(size=st.integers(1, 40), goal=st.integers(1, 40))
 def test_averaging_keeps_the_mean(size, goal):
-    matrix = taps.averaging(size, goal)
+    matrix = grid.averaging(size, goal)
     assert matrix.shape == (goal, size)
     np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(matrix.mean(axis=0), 1 / size, atol=1e-6)
 
 
 def test_averaging_by_hand():
-    np.testing.assert_allclose(taps.averaging(4, 2), [[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]])
-    np.testing.assert_allclose(taps.averaging(3, 2), [[2 / 3, 1 / 3, 0], [0, 1 / 3, 2 / 3]], atol=1e-6)
-    np.testing.assert_allclose(taps.averaging(1, 3), np.ones((3, 1)))
+    np.testing.assert_allclose(grid.averaging(4, 2), [[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]])
+    np.testing.assert_allclose(grid.averaging(3, 2), [[2 / 3, 1 / 3, 0], [0, 1 / 3, 2 / 3]], atol=1e-6)
+    np.testing.assert_allclose(grid.averaging(1, 3), np.ones((3, 1)))
 
 
 def test_on_grid_is_the_mean_of_its_parts(rng):
     x = rng.standard_normal((2, 4, 6, 3)).astype(np.float32)
     expected = x.reshape(2, 2, 2, 3, 2, 3).mean((2, 4))
-    np.testing.assert_allclose(array(taps.on_grid(x, 2, 3)), expected, atol=1e-6)
-    np.testing.assert_allclose(array(taps.on_grid(x, 4, 6)), x, atol=1e-6)
+    np.testing.assert_allclose(array(grid.on_grid(x, 2, 3)), expected, atol=1e-6)
+    np.testing.assert_allclose(array(grid.on_grid(x, 4, 6)), x, atol=1e-6)
 
 
 def test_attention_map_is_energy_of_norm_one(rng):
     x = rng.standard_normal((3, 4, 6, 5)).astype(np.float32)
-    found = array(taps.attention_map(x, 4, 6))
+    found = array(grid.attention_map(x, 4, 6))
     energy = (x**2).mean(-1)
     np.testing.assert_allclose(found, energy / np.linalg.norm(energy.reshape(3, -1), axis=1)[:, None, None], rtol=1e-4)
     # Where it is louder, not how loud the whole is.
-    np.testing.assert_allclose(array(taps.attention_map(9 * x, 4, 6)), found, rtol=1e-3)
+    np.testing.assert_allclose(array(grid.attention_map(9 * x, 4, 6)), found, rtol=1e-3)
 
 
 @pytest.mark.parametrize(

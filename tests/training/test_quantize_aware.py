@@ -1,6 +1,7 @@
 """Networks that feel INT8 while they train; the exported file is what they felt."""
 
 import json
+
 import keras
 import numpy as np
 import pytest
