@@ -56,7 +56,7 @@ from .run import (
 )
 from .schedule import ProgressiveUnfreezing, resting
 from .start import Start, start_from_ridge
-from .teachers import School
+from .teachers import Lesson, School
 from .voice import predict_tracks
 
 # Each fold, phase and length of window is a graph of its own: TensorFlow warns of that with half a page.
@@ -216,7 +216,7 @@ def fit(
                 examples=examples,
                 unlabelled=strangers,
                 answers=answers,
-                school=school,
+                teach=partial(school.lesson, part.name) if school else None,
                 label=name,
                 tensorboard=tensorboard,
                 report=report,
@@ -288,7 +288,7 @@ def train_fold(
     examples: pipeline.Spec,
     unlabelled: Sequence[Track] = (),
     answers: Answers,
-    school: School | None = None,
+    teach: Callable[..., Lesson] | None = None,
     label: str,
     tensorboard: bool = False,
     report: Callable[[str], None],
@@ -321,9 +321,8 @@ def train_fold(
     stream: Callable[[int], Any]
     frozen = None
     lesson = None
-    if school:
-        part = label.removeprefix("fold ")
-        lesson = school.lesson(part, model, [*train, *unlabelled], heard=heard, examples=examples)
+    if teach:
+        lesson = teach(model, [*train, *unlabelled], heard=heard, examples=examples)
     elif config.cache_frozen and rest_count and not unlabelled and not config.augment:
         short = whole if config.crop_s == WINDOW_S else build(normalize(), config.crop_s, "float32")
         frozen = divide(model, short, STAGES[config.model], rest_count)

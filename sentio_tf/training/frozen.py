@@ -12,6 +12,7 @@ import io
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -91,9 +92,11 @@ class Answers:
 
     Args:
         folder: `folder/<front part>/<part of a sound file>.npy`; None: no files.
+        who: how messages call the front part.
     """
 
     folder: Path | None = None
+    who: str = "frozen stages"
     front: str = ""
     of: dict[str, np.ndarray] = field(default_factory=dict)  # key of a track -> (windows, ...)
 
@@ -124,14 +127,14 @@ class Answers:
         )
         free = available_bytes()
         if free is not None and size > SHARE * free:
-            report(f"frozen stages are not kept: {size / 1e9:.1f} GB, too much for this machine")
+            report(f"answers of {self.who} are not kept: {size / 1e9:.1f} GB, too much for this machine")
             return False
         for track in missing:
             if (found := self._read(track)) is not None:
                 self.of[track.key] = found
         missing = [t for t in missing if t.key not in self.of]
         if missing:
-            report(f"frozen stages answer {len(missing)} tracks, once")
+            report(f"{self.who} answer {len(missing)} tracks, once")
         examples = pipeline.windows(missing, cache, seconds=seconds, hop_s=step)
         for index, rows in groupby(answers(front, examples, batch=batch), key=lambda pair: pair[0]):
             track = missing[index]
@@ -199,10 +202,35 @@ def hop(seconds: float) -> float:
     return min(HOP_S, seconds)
 
 
+def settled(graph: dict) -> dict:
+    """A functional graph whose layers without a name of their own are called as in a fresh process.
+
+    Keras numbers them through, so that the second network of a process would be another one than the first.
+    """
+    names: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for layer in graph["config"]["layers"]:
+        kind = re.sub(
+            r"([a-z0-9])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", layer["class_name"])
+        ).lower()
+        if re.fullmatch(rf"{kind}(_\d+)?", name := str(layer["config"].get("name"))):
+            names[name] = f"{kind}_{counts[kind]}" if counts[kind] else kind
+            counts[kind] += 1
+
+    def renamed(value):
+        if isinstance(value, dict):
+            return {key: renamed(v) for key, v in value.items()}
+        if isinstance(value, list):
+            return [renamed(v) for v in value]
+        return names.get(value, value) if isinstance(value, str) else value
+
+    return renamed(graph)
+
+
 def identity(front: keras.Model, seconds: float, spec: pipeline.Spec, hop_s: float | None = None) -> str:
     """Of graph, weights, windows and what they are cut from, 24 hexadecimal digits; `hop_s` as of `Answers.compute`."""
     # Seeds tell apart what is the same: nothing in a front part is random.
-    graph = re.sub(r'"seed": \d+', '"seed": null', front.to_json())
+    graph = re.sub(r'"seed": \d+', '"seed": null', json.dumps(settled(json.loads(front.to_json()))))
     about = json.dumps([VERSION, spec.parameters(), seconds, hop_s or hop(seconds)])
     digest = hashlib.sha256(f"{graph} {about}".encode())
     for array in front.get_weights():

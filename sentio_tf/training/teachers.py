@@ -88,21 +88,26 @@ class Teacher:
         names = {f.name for f in dataclasses.fields(FitConfig)}
         return FitConfig(**{k: v for k, v in self.settings.items() if k in names})
 
-    def network(self, part: str, seconds: float, root: Path, report: Callable[[str], None]) -> keras.Model:
-        """The part's network for windows of `seconds`."""
+    def networks(
+        self, part: str, seconds: float, root: Path, report: Callable[[str], None], count: int = 2
+    ) -> list[keras.Model]:
+        """So many of the part's network, for windows of `seconds`; weights are read once."""
         saved = load_model(self.file(part))
+        build = builder(dataclasses.replace(self.config, crop_s=seconds), root, report)
         normalize = next((layer for layer in saved.layers if layer.name == "normalize"), None)
-        own = type(normalize).from_config(normalize.get_config()) if normalize else keras.layers.Identity()
-        network = builder(dataclasses.replace(self.config, crop_s=seconds), root, report)(own, seconds, "float32")
-        transfer(saved, network)
-        return network
+        found = []
+        for _ in range(count):
+            own = type(normalize).from_config(normalize.get_config()) if normalize else keras.layers.Identity()
+            network = build(own, seconds, "float32")
+            transfer(saved, network)
+            found.append(network)
+        return found
 
-    def voice(self, part: str, seconds: float, layout: Layout, root: Path, report: Callable[[str], None]) -> Voice:
-        """The part's network, ready to be asked for rows of `layout`."""
-        both = (self.network(part, seconds, root, report), self.network(part, seconds, root, report))
+    def voice(self, networks: Sequence[keras.Model], layout: Layout, root: Path) -> Voice:
+        """Two of `networks`, ready to be asked for rows of `layout`."""
         config = self.config
-        stages = resting_stages(self.model, both[0], config.unfreeze, config.epochs)
-        return Voice(both, self.model, self.cache(root), layout, stages=stages)
+        stages = resting_stages(self.model, networks[0], config.unfreeze, config.epochs)
+        return Voice((networks[0], networks[1]), self.model, self.cache(root), layout, stages=stages)
 
     def cache(self, root: Path) -> pipeline.Cache:
         """What the network hears."""
@@ -169,19 +174,17 @@ class School:
     ) -> Lesson:
         """What the student of a part learns from: `tracks` are its training tracks, labelled or not."""
         seconds = self.config.crop_s
-        networks = [t for t in self.teachers if t.is_network]
-        layouts = [Layout() for _ in networks]
+        networks = {t: t.networks(part, seconds, self.root, self.report) for t in self.teachers if t.is_network}
+        layouts = dict.fromkeys(networks, Layout())
         if self.tapped:
-            shown = taps.taps(networks[0].model, networks[0].network(part, seconds, self.root, self.report))
-            asked = taps.taps(self.config.model, student)
+            first = next(iter(networks))
+            shown, asked = taps.taps(first.model, networks[first][0]), taps.taps(self.config.model, student)
             grids = {name: taps.common(shown[name], asked[name]) for name in self.tapped}
-            layouts[0] = Layout(
+            layouts[first] = Layout(
                 features=(*grids["features"], shown["features"].shape[-1]) if "features" in grids else None,
                 attention=grids.get("attention"),
             )
-        voices = [
-            t.voice(part, seconds, layout, self.root, self.report) for t, layout in zip(networks, layouts, strict=True)
-        ]
+        voices = [t.voice(own, layouts[t], self.root) for t, own in networks.items()]
         largest, own = max((v.parameters for v in voices), default=0), plain(student)[0].count_params()
         if voices and own > largest:
             self.report(
@@ -191,7 +194,7 @@ class School:
             if failed := voice.cache.build(tracks, report=self.report):
                 raise ModelError(f"--teacher: {next(iter(failed.values()))}; leave that song out")
         songs = [t.songs(part, tracks, self.root, self.report) for t in self.teachers if not t.is_network]
-        layout = layouts[0] if layouts else Layout()
+        layout = next(iter(layouts.values()), Layout())
         return Lesson(self, layout, voices, songs, tracks, heard=heard, examples=examples)
 
 

@@ -71,7 +71,7 @@ class Voice:
         self, tracks: Sequence[Track], root: Path, *, seconds: float, hop_s: float, report: Callable[[str], None]
     ) -> bool:
         """Ask once for all windows of `tracks`; False if they do not fit into half of the free memory."""
-        store = Answers(root / "answers")
+        store = Answers(root / "answers", who="frozen stages" if self.divided else "teachers")
         first = self.divided.front if self.divided else self.model
         if not store.compute(first, tracks, self.cache, seconds=seconds, hop_s=hop_s, report=report):
             return False

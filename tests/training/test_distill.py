@@ -156,7 +156,7 @@ def test_live_answers_are_the_stored_ones(run, tmp_path):
     np.testing.assert_allclose(parts[1]["attention"], parts[0]["attention"], atol=1e-4)
 
 
-def lessons(run, *sets, teachers=None):
+def lessons(run, *sets, teachers=None, cache=None, report=lambda _: None):
     """What fold 0 of a student would learn from."""
     from sentio_tf.layers.normalize import ClipZScore
     from sentio_tf.models import MODELS
@@ -167,7 +167,7 @@ def lessons(run, *sets, teachers=None):
     config = settings(run, *sets)
     tracks = read_tracks(run["sources"], report=lambda _: None)
     part = plan(tracks, folds=config.folds, seed=config.seed, grid=config.grid).parts[0]
-    school = School(opened(teachers or [run["path"]]), config, run["cache"], lambda _: None)
+    school = School(opened(teachers or [run["path"]]), config, cache or run["cache"], report)
     network = MODELS["tiny"](normalize=ClipZScore(name="normalize"), frames=129)
     own = [tracks[i] for i in part.train]
     return school.lesson("0", network, own, heard=run["store"], examples=run["store"].spec)
@@ -179,13 +179,21 @@ def test_a_window_is_answered_by_the_teacher_of_the_fold(run):
 
     lesson = lessons(run)
     x, y = next(lesson.batches())
-    network = Teacher(run["path"]).network("0", 3, run["cache"], lambda _: None)
+    (network,) = Teacher(run["path"]).networks("0", 3, run["cache"], lambda _: None, count=1)
     assert network.input_shape == (None, 128, 129, 1)
     saved = load_model(run["path"] / "fold-0" / "model.keras")
     for mine, theirs in zip(network.get_weights(), saved.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
     np.testing.assert_allclose(lesson.layout.split(y)["teacher"], network.predict_on_batch(x), atol=1e-4)
     assert not np.any(lesson.layout.split(y)["spread"])
+
+
+def test_no_window_is_answered_twice(run, tmp_path):
+    """Not by the next seed or variant either, whatever was built in this process before."""
+    said: list[str] = []
+    for _ in range(2):
+        lessons(run, cache=tmp_path, report=said.append)
+    assert [line for line in said if "answer" in line] == ["teachers answer 16 tracks, once"]
 
 
 def test_several_teachers_are_averaged(run, student):
