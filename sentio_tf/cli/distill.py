@@ -24,26 +24,7 @@ from . import training
     "--alone", type=click.Path(file_okay=False), metavar="RUN", help="The same student without a teacher, to compare."
 )
 @training.training_options
-def distill(
-    teachers,
-    student,
-    alone,
-    sources,
-    config_file,
-    overrides,
-    out,
-    cache,
-    split,
-    allow_divided,
-    purge_divided,
-    weights,
-    start,
-    labels,
-    skip_missing,
-    only,
-    tensorboard,
-    form,
-) -> None:
+def distill(teachers, student, alone, options: training.Options) -> None:
     """Train a small network on what finished runs say of the music, and measure what it kept of them.
 
     Teachers are runs of `sentio-tf fit` with the same --data and --split: what judges the student, they have not heard
@@ -57,20 +38,15 @@ def distill(
     from ..training.distill import distill as train
     from ..training.distill import lines
 
-    if config_file:
-        training.check_model(config_file, student)
-    place = Path(out or f"runs/{student}-distilled")
-    given = [f"labels={labels}"] if labels else []
-    given += [*overrides, *([f"weights={weights}"] if weights else []), f"model={student}"]
+    if options.config_file:
+        training.check_model(options.config_file, student)
+    place = Path(options.out or f"runs/{student}-distilled")
     results = train(
-        configuration.load(config_file, given, configuration.DistillConfig),
-        sources,
+        configuration.load(options.config_file, options.of_network(student), configuration.DistillConfig),
+        options.sources,
         place,
         [Path(run) for run in teachers],
         alone=Path(alone) if alone else None,
-        start=Path(start) if start else None,
-        only=only,
-        tensorboard=tensorboard,
-        **training.common(cache, split, allow_divided, purge_divided, skip_missing),
+        **options.network(),
     )
-    training.show(results, place, form, lines)
+    training.show(results, place, options.form, lines)

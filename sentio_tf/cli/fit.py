@@ -16,25 +16,7 @@ from .common import need
 @click.option(
     "--features", metavar="SET|FILE", help="Of ridge, svr, xgboost: recipe, extended, bands, musicnn, vit, a table."
 )
-def fit(
-    model,
-    sources,
-    config_file,
-    overrides,
-    out,
-    cache,
-    split,
-    allow_divided,
-    purge_divided,
-    weights,
-    start,
-    labels,
-    skip_missing,
-    only,
-    tensorboard,
-    form,
-    features,
-) -> None:
+def fit(model, options: training.Options, features) -> None:
     """Train MODEL on labelled corpora and write a run directory.
 
     MODEL is a network: vit, musicnn or efficientnet_lite (pretrained), ast, crnn, short_chunk_cnn,
@@ -47,37 +29,39 @@ def fit(
     """
     from .. import config as configuration
 
-    version = [f"labels={labels}"] if labels else []
-    options = training.common(cache, split, allow_divided, purge_divided, skip_missing)
-    place = Path(out or f"runs/{model}")
-    if config_file:
-        training.check_model(config_file, model)
+    place = Path(options.out or f"runs/{model}")
+    if options.config_file:
+        training.check_model(options.config_file, model)
     if model in configuration.CLASSICAL:
-        given = {"--only": only, "--weights": weights, "--tensorboard": tensorboard, "--start": start}
+        given = {
+            "--only": options.only,
+            "--weights": options.weights,
+            "--tensorboard": options.tensorboard,
+            "--start": options.start,
+        }
         if name := next((name for name, value in given.items() if value), None):
             raise click.UsageError(f"{name} is for networks, not for {model}")
-        results = _classical(model, config_file, [*version, *overrides], features, sources, place, options)
+        results = _classical(model, options, features, place)
     else:
         if features:
             raise click.UsageError(f"--features is for {', '.join(configuration.CLASSICAL)}")
         training.need_keras()
         from ..training.fit import fit as train
 
-        source = [f"weights={weights}"] if weights else []
-        config = configuration.load(config_file, (*version, *overrides, *source, f"model={model}"))
-        begin = Path(start) if start else None
-        results = train(config, sources, place, start=begin, only=only, tensorboard=tensorboard, **options)
-    training.show(results, place, form)
+        config = configuration.load(options.config_file, options.of_network(model))
+        results = train(config, options.sources, place, **options.network())
+    training.show(results, place, options.form)
 
 
-def _classical(model, config_file, overrides, features, sources, out, options):
+def _classical(model, options: training.Options, features, out: Path):
     from .. import config as configuration
 
     chosen = [f"features={features}"] if features else []
-    config = configuration.load(config_file, (*overrides, *chosen, f"model={model}"), configuration.ClassicalConfig)
+    settings = options.settings(*chosen, f"model={model}")
+    config = configuration.load(options.config_file, settings, configuration.ClassicalConfig)
     modules = ["sklearn", "scipy", "skops", *(["xgboost"] if model == "xgboost" else [])]
     # TensorFlow, because the pipeline that caches and decodes brings it.
     need("train", *modules, *(["optuna"] if config.trials else []), "tensorflow", "keras")
     from ..training.classical import fit as train
 
-    return train(config, sources, out, **options)
+    return train(config, options.sources, out, **options.common())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -46,24 +48,64 @@ OPTIONS = (
 )
 
 
+@dataclass(frozen=True)
+class Options:
+    """What was given of them."""
+
+    sources: tuple[str, ...]
+    config_file: str | None
+    overrides: tuple[str, ...]
+    out: str | None
+    cache: str | None
+    split: str | None
+    allow_divided: bool
+    purge_divided: bool
+    weights: str | None
+    start: str | None
+    labels: str | None
+    skip_missing: bool
+    only: tuple[str, ...]
+    tensorboard: bool
+    form: str
+
+    def settings(self, *more: str) -> list[str]:
+        """`--labels`, every `--set`, then `more`: the last one counts."""
+        return [*([f"labels={self.labels}"] if self.labels else []), *self.overrides, *more]
+
+    def of_network(self, model: str) -> list[str]:
+        """As `settings`, with `--weights` and the model."""
+        return self.settings(*([f"weights={self.weights}"] if self.weights else []), f"model={model}")
+
+    def common(self) -> dict[str, Any]:
+        """Arguments of every `fit`."""
+        return {
+            "cache": Path(self.cache) if self.cache else None,
+            "split": Path(self.split) if self.split else None,
+            "allow_divided": self.allow_divided,
+            "purge_divided": self.purge_divided,
+            "skip_missing": self.skip_missing,
+            "report": lambda text: click.echo(text, err=True),
+            "progress": progress_bar(),
+        }
+
+    def network(self) -> dict[str, Any]:
+        """Arguments of the `fit` of a network."""
+        start = Path(self.start) if self.start else None
+        return {**self.common(), "start": start, "only": self.only, "tensorboard": self.tensorboard}
+
+
 def training_options(command: Callable) -> Callable:
-    """All of them, in the order in which `--help` lists them."""
+    """All of them, in the order in which `--help` lists them; the command gets them as `options`."""
+
+    @wraps(command)
+    def gathered(**given):
+        own = {field.name: given.pop(field.name) for field in fields(Options)}
+        return command(options=Options(**own), **given)
+
+    found: Callable = gathered
     for option in reversed(OPTIONS):
-        command = option(command)
-    return command
-
-
-def common(cache, split, allow_divided, purge_divided, skip_missing) -> dict[str, Any]:
-    """Arguments of every `fit`."""
-    return {
-        "cache": Path(cache) if cache else None,
-        "split": Path(split) if split else None,
-        "allow_divided": allow_divided,
-        "purge_divided": purge_divided,
-        "skip_missing": skip_missing,
-        "report": lambda text: click.echo(text, err=True),
-        "progress": progress_bar(),
-    }
+        found = option(found)
+    return found
 
 
 def show(results: dict[str, Any], place: Path, form: str, more: Callable[[dict[str, Any]], list[str]] = lambda _: []):
