@@ -319,22 +319,27 @@ def train_fold(
     # Stages that never train answer every window once; what is behind them is all that is trained then.
     judge = lambda network: pipeline.predict_tracks(network, validation, heard)
     stream: Callable[[int], Any]
+    lesson = teach(model, [*train, *unlabelled], heard=heard, examples=examples) if teach else None
     frozen = None
-    lesson = None
-    if teach:
-        lesson = teach(model, [*train, *unlabelled], heard=heard, examples=examples)
-    elif config.cache_frozen and rest_count and not unlabelled and not config.augment:
+    again = lesson.repeats_windows if lesson else not unlabelled  # whether windows come again as they were
+    if config.cache_frozen and rest_count and again and not config.augment:
         short = whole if config.crop_s == WINDOW_S else build(normalize(), config.crop_s, "float32")
         frozen = divide(model, short, STAGES[config.model], rest_count)
-    if frozen and answers.compute(frozen.front, [*train, *validation], heard, seconds=config.crop_s, report=report):
+    if frozen:
+        asked = validation if lesson else [*train, *validation]
+        kept = answers.compute(frozen.front, asked, heard, seconds=config.crop_s, report=report)
+        if not kept or (lesson and not lesson.through(frozen.front)):
+            frozen = None
+    if frozen:
         model, twin = frozen.trained, frozen.twin
         judge = lambda network: answers.predict(network, validation)
         stream = lambda skip: answers.stream(
             train, batch=config.batch_size, repeats=config.repeats, seed=config.seed, skip=skip
         )
     else:
-        frozen = None
-        stream = lesson.batches if lesson else lambda skip: crops(config, [*train, *unlabelled], examples, skip=skip)
+        stream = lambda skip: crops(config, [*train, *unlabelled], examples, skip=skip)
+    if lesson:
+        stream = lesson.batches
 
     check_memory(model, config.batch_size)
 
@@ -354,7 +359,9 @@ def train_fold(
     jit = config.jit or keras.backend.backend() == "jax"
     learner.compile(optimizer, None if lesson else loss, jit_compile=jit)
     if config.head_alpha:
-        start_from_ridge(config, model, twin, train, heard, answers if frozen else None, report=report, label=label)
+        given = lesson.examples_of_ridge() if lesson and frozen else None
+        kept_answers = answers if frozen else None
+        start_from_ridge(config, model, twin, train, heard, kept_answers, given=given, report=report, label=label)
     learner.optimizer.build(learner.trainable_variables)  # now: averages start from the weights as they are
 
     judgement = TrackValidation(

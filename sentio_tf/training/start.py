@@ -88,17 +88,26 @@ def start_from_ridge(
     heard: pipeline.Cache,
     answers: Answers | None,
     *,
+    given: tuple[Iterable[np.ndarray], np.ndarray] | None = None,
     label: str,
     report: Callable[[str], None],
 ) -> None:
-    """Lay the ridge solution over all windows of the training tracks into the last layer of `model`."""
-    if answers:
-        counts = [len(answers.of[t.key]) for t in train]
-        examples = (x for t in train for x in answers.of[t.key])
+    """Lay the ridge solution over all windows of the training tracks into the last layer of `model`.
+
+    Args:
+        answers: of resting stages, where `twin` takes these.
+        given: other examples for `twin`, and their targets `(n, 3)`.
+    """
+    if given:
+        examples, targets = given
     else:
-        counts = [len(pipeline.places_of(t, heard)) for t in train]
-        examples = (x for _, x in pipeline.windows(train, heard))
-    targets = np.repeat([pipeline.target(t) for t in train], counts, axis=0)
+        if answers:
+            counts = [len(answers.of[t.key]) for t in train]
+            examples = (x for t in train for x in answers.of[t.key])
+        else:
+            counts = [len(pipeline.places_of(t, heard)) for t in train]
+            examples = (x for _, x in pipeline.windows(train, heard))
+        targets = np.repeat([pipeline.target(t) for t in train], counts, axis=0)
     twin.set_weights(model.get_weights())
     found = initialise(twin, batched(examples, 16), targets, alpha=config.head_alpha)
     model.set_weights(twin.get_weights())

@@ -31,6 +31,7 @@ from .apply import read_settings
 from .build import builder, extent, heard_spec, load_model
 from .callbacks import History
 from .distiller import AXES, Distiller, Guard, Layout, spread_of
+from .frozen import Answers
 from .quantize_aware import plain
 from .run import Plan
 from .start import check_same_songs, digest_of
@@ -203,7 +204,8 @@ class Lesson:
 
     Stored: windows lie on a grid of `views` places a window's length, and every teacher answers each of them once.
     Live: windows lie anywhere, and the teachers answer every batch anew.  Student and teachers hear the same window;
-    the student's augmentation is the student's alone.
+    the student's augmentation is the student's alone.  Stages of the student that never train may answer the windows
+    of the grid once, too, see `through`.
     """
 
     def __init__(
@@ -221,6 +223,7 @@ class Lesson:
         self.tracks, self.heard, self.examples = list(tracks), heard, examples
         self.config = school.config
         self.hop_s = self.config.crop_s / self.config.views
+        self.inside: Answers | None = None  # what the student's resting stages answer
         if not self.config.live:
             options: dict[str, Any] = {"seconds": self.config.crop_s, "hop_s": self.hop_s, "report": school.report}
             if not all(voice.compute(self.tracks, school.root, **options) for voice in self.voices):
@@ -229,6 +232,34 @@ class Lesson:
                     "terms.features=0, or answers=live"
                 )
         self.scale = self._scale()
+
+    @property
+    def repeats_windows(self) -> bool:
+        """Whether each window comes again as it was, and nothing inside the student is looked at."""
+        return not self.config.live and not self.layout.maps()
+
+    def through(self, front: keras.Model) -> bool:
+        """From now on batches hold what `front`, which never trains, answers; False if that does not fit into memory.
+
+        Only where `repeats_windows`.
+        """
+        answers = Answers(self.school.root / "answers")
+        options: dict[str, Any] = {"seconds": self.config.crop_s, "hop_s": self.hop_s, "report": self.school.report}
+        if not answers.compute(front, self.tracks, self.heard, **options):
+            return False
+        self.inside = answers
+        return True
+
+    def examples_of_ridge(self) -> tuple[Iterator[np.ndarray], np.ndarray]:
+        """What resting stages answer to all windows, and the targets `(windows, 3)` of a head on it: the teachers'."""
+        assert self.inside is not None
+        counts = self._counts()
+        said = [[v.said(t)[:n] for v in self.voices] for t, n in zip(self.tracks, counts, strict=True)]
+        songs = np.repeat(np.arange(len(self.tracks)), counts)
+        taught = self._taught([np.concatenate(rows) for rows in zip(*said, strict=True)], songs)
+        targets = np.concatenate([taught[:, :AXES], np.ones((len(taught), 1))], axis=1)
+        rows = (x for t, n in zip(self.tracks, counts, strict=True) for x in self.inside.of[t.key][:n])
+        return rows, targets
 
     def distiller(self, student: keras.Model, hard: EmotionLoss) -> Distiller:
         config = self.config
@@ -250,35 +281,55 @@ class Lesson:
     def batches(self, skip: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Endless `(x, y)` from batch `skip` on; a function of the seed alone."""
         config = self.config
+        if self.inside:
+            return self._inside(self.inside, skip)
         length = extent(config.model, config.crop_s)
         augment = pipeline.Augment.from_dict(config.augment) if config.augment else None
         example = reader(self.tracks, self.examples, augment=augment, **length)
         return made(self._rows(length, skip), example, augment, workers=2, ahead=2)
 
+    def _inside(self, answers: Answers, skip: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for rows, goals in self._grid(skip):
+            yield np.stack([answers.of[self.tracks[i].key][w] for i, w, _ in rows]), goals
+
+    def _targets(self) -> np.ndarray:
+        return np.stack(
+            [pipeline.target(t) if t.has_emotion else np.array([0, 0, TAUGHT], np.float32) for t in self.tracks]
+        )
+
     def _rows(self, length: Mapping[str, int], skip: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows (track, start, seed) and targets as `Layout` says."""
         config, tracks = self.config, self.tracks
+        if not config.live:
+            places = self._places()
+            for rows, goals in self._grid(skip):
+                yield np.array([(i, places[i][w], seed) for i, w, seed in rows]), goals
+            return
+        size = next(iter(length.values()))
+        measure = track_samples if "samples" in length else track_frames
+        lengths = np.array([measure(t, self.examples) for t in tracks])
         counts = pipeline.draws(tracks, config.repeats)
-        targets = np.stack(
-            [pipeline.target(t) if t.has_emotion else np.array([0, 0, TAUGHT], np.float32) for t in tracks]
-        )
-        if config.live:
-            size = next(iter(length.values()))
-            measure = track_samples if "samples" in length else track_frames
-            lengths = np.array([measure(t, self.examples) for t in tracks])
-            order = Order(targets, lengths, counts, length=size, seed=config.seed)
-            for rows, goals in grouped(order, config.batch_size, skip=skip * config.batch_size):
-                yield rows, np.concatenate([goals, self._live(rows)], axis=1)
-        places = [pipeline.places_of(t, self.heard, seconds=config.crop_s, hop_s=self.hop_s) for t in tracks]
-        # Two caches may round the end of a track to one window more or less.
-        windows = np.array(
-            [min([len(p), *(len(v.said(t)) for v in self.voices)]) for p, t in zip(places, tracks, strict=True)]
-        )
-        order = Order(targets, windows, counts, length=1, seed=config.seed)
+        order = Order(self._targets(), lengths, counts, length=size, seed=config.seed)
         for rows, goals in grouped(order, config.batch_size, skip=skip * config.batch_size):
-            taught = [[v.said(tracks[i])[w] for i, w, _ in rows] for v in self.voices]
-            rows = np.array([(i, places[i][w], seed) for i, w, seed in rows])
-            yield rows, np.concatenate([goals, self._taught([np.stack(t) for t in taught], rows[:, 0])], axis=1)
+            yield rows, np.concatenate([goals, self._live(rows)], axis=1)
+
+    def _grid(self, skip: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Rows (track, window, seed) of the grid, and targets."""
+        config, tracks = self.config, self.tracks
+        counts = pipeline.draws(tracks, config.repeats)
+        order = Order(self._targets(), self._counts(), counts, length=1, seed=config.seed)
+        for rows, goals in grouped(order, config.batch_size, skip=skip * config.batch_size):
+            taught = [np.stack([v.said(tracks[i])[w] for i, w, _ in rows]) for v in self.voices]
+            yield rows, np.concatenate([goals, self._taught(taught, rows[:, 0])], axis=1)
+
+    def _places(self) -> list[list[int]]:
+        config = self.config
+        return [pipeline.places_of(t, self.heard, seconds=config.crop_s, hop_s=self.hop_s) for t in self.tracks]
+
+    def _counts(self) -> np.ndarray:
+        """Windows of each track: two caches may round the end of one to a window more or less."""
+        said = ((len(v.said(t)) for v in self.voices) for t in self.tracks)
+        return np.array([min([len(p), *n]) for p, n in zip(self._places(), said, strict=True)])
 
     def _live(self, rows: np.ndarray) -> np.ndarray:
         unit = per_second(self.heard.spec)

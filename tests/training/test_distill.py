@@ -5,6 +5,7 @@ import json
 import shutil
 import threading
 
+import keras
 import numpy as np
 import pytest
 import yaml
@@ -336,3 +337,36 @@ def test_a_dead_term_stops_the_run(run, tmp_path):
 def test_a_term_that_leaves_nothing_to_others_stops_the_run(run, tmp_path):
     with pytest.raises(SentioError, match=r"received soft \(.*\) dominating in epochs 1 and 2 .*lower terms.soft"):
         taught(run, tmp_path / "run", "terms={hard: 1.0, soft: 1e6, features: 0, attention: 0}", "dead=0.0")
+
+
+@pytest.mark.parametrize("alpha", [0, 10])
+def test_stages_of_the_student_that_rest_answer_once(run, loud, tmp_path, monkeypatch, alpha):
+    """With the same weights at the end as if they answered every batch; a ridge start lies at the teacher's answers."""
+    from sentio_tf.models import MODELS, STAGES
+
+    tiny = MODELS["tiny"]
+
+    def pretrained(**given):  # the same stages in all networks of a training
+        keras.utils.set_random_seed(0)
+        return tiny(**given)
+
+    monkeypatch.setitem(MODELS, "tiny", pretrained)
+    monkeypatch.setitem(STAGES, "tiny", lambda model: [[model.get_layer("stem")]])
+    weights, first = {}, {}
+    for kept in ("true", "false"):
+        said: list[str] = []
+        sets = ["terms={features: 0, attention: 0}", "unfreeze={1: 0}", "final=false", "epochs=1"]
+        # Two phases of a window's length: places that no prediction asks for.
+        more = [f"cache_frozen={kept}", f"head_alpha={alpha if kept == 'true' else 0}", "views=2", "learning_rate=0.01"]
+        out = tmp_path / kept
+        taught(run, out, *sets, *more, only=["0"], teachers=[loud], cache=tmp_path / "cache", report=said.append)
+        assert any("frozen stages answer" in line for line in said) is (kept == "true")
+        weights[kept] = load_model(out / "fold-0" / "model.keras").get_weights()
+        first[kept] = float(rows(out / "fold-0" / "history.csv")[0]["soft"])
+        if alpha:
+            (start,) = (line for line in said if "ridge solution" in line)
+            assert float(start.split("R² ")[1].split()[0]) > 0.5
+            return
+    assert first["true"] == pytest.approx(first["false"], rel=1e-3)
+    for a, b in zip(weights["true"], weights["false"], strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
