@@ -65,6 +65,7 @@ class FitConfig:
     accumulate: int = 1  # batches whose gradients make one update
     precision: str = "float32"  # or mixed_bfloat16, mixed_float16
     quantize_aware: bool = False  # train with INT8's rounding of weights and activations inside
+    deviation: bool = False  # learn a standard deviation of each answer, behind the trained network
     jit: bool = False  # XLA; always on JAX.  Slower on most CPUs
     f_max: float = 8000.0  # upper edge of the mel bands [Hz]
     final: bool = True  # train the model of all tracks after the folds; without it the run only measures
@@ -120,6 +121,7 @@ class DistillConfig(FitConfig):
     soft: str = "gaussian"  # or bounded: rated answers better than the teachers' are left alone
     soft_floor: float = 0.15  # standard deviation of a teacher alone
     soft_margin: float = 0.0  # of bounded, in mean squares
+    deviation: bool = True
     answers: str = "stored"  # each window of a grid once, or live: every batch anew
     views: int = 4  # places of that grid in the length of a window
     dead: float = 1e-3  # share of the gradients' norms below which a term does nothing

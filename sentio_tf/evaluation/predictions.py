@@ -22,7 +22,7 @@ AXES = ("valence", "arousal")
 COLUMNS = (
     "track_id", "corpus", "group", "fold", "split", "label",
     "valence", "arousal", "valence_hat", "arousal_hat",
-    "genre", "valence_sd", "arousal_sd", "raters",
+    "genre", "valence_sd", "arousal_sd", "raters", "valence_std", "arousal_std",
 )  # fmt: skip
 REQUIRED = ("track_id", "valence", "arousal", "valence_hat", "arousal_hat")
 SCALE = "[-1, 1]"

@@ -35,8 +35,8 @@ def answers(
 def mean_answers(
     model: keras.Model, examples: Iterable[tuple[int, np.ndarray]], tracks: int, *, batch: int
 ) -> np.ndarray:
-    """Mean output of each track, `(tracks, 2)`, float64, over its examples; an owner is the number of a track."""
-    sums, counts = np.zeros((tracks, 2)), np.zeros(tracks)
+    """Mean output of each track, `(tracks, outputs)`, float64, over its examples; an owner is the number of a track."""
+    sums, counts = np.zeros((tracks, model.output_shape[-1])), np.zeros(tracks)
     for i, y in answers(model, examples, batch=batch):
         sums[i] += y
         counts[i] += 1
@@ -46,5 +46,5 @@ def mean_answers(
 def predict_tracks(
     model: keras.Model, tracks: Sequence[Track], cache: Cache, *, hop_s: float = HOP_S, batch: int = 32
 ) -> np.ndarray:
-    """Mean over the windows of each track, `(tracks, 2)`; `model` takes windows of 30 s of what the cache holds."""
+    """Mean over the windows of each track, `(tracks, outputs)`; `model` takes 30 s of what the cache holds."""
     return mean_answers(model, windows(tracks, cache, hop_s=hop_s), len(tracks), batch=batch)

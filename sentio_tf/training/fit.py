@@ -10,8 +10,7 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,12 +31,13 @@ from ..losses import EmotionLoss
 from ..models import MODELS, STAGES, WAVEFORM
 from ..pipeline.checks import check_tracks
 from ..pipeline.loader import closed
+from . import deviation
 from .build import Builder, builder, crops, heard_spec, make_optimizer
 from .callbacks import Checkpoint, History, Progress, TrackValidation, board
 from .curves import draw_curves
 from .domain import calibrate, fit_domain
 from .frozen import Answers, divide
-from .memory import check_memory
+from .memory import check_memory, told
 from .run import (
     COMMIT,
     FINAL,
@@ -55,7 +55,7 @@ from .run import (
     write_predictions,
 )
 from .schedule import ProgressiveUnfreezing, resting
-from .start import Start, start_from_ridge
+from .start import Start, own_windows, start_from_ridge
 from .teachers import Lesson, School
 from .voice import predict_tracks
 
@@ -233,13 +233,14 @@ def fit(
     for part in work.parts:
         judged = [tracks[i] for i in part.test] or learnt[part.name][1]
         model = out / f"fold-{part.name}" / "model.keras"
-        estimated = predict_tracks(model, config, judged, heard, root, report=report)
+        estimated, deviations = predict_tracks(model, config, judged, heard, root, report=report)
         if not np.isfinite(estimated).all():
             (out / f"fold-{part.name}" / "done.json").unlink()  # the next call trains it again
             raise SentioError(f"fold {part.name}: the model's answers are not finite; lower learning_rate")
         role = "test" if part.test else "validation"
         rows += [
-            prediction_row(t, part.name, role, e, group=group_of[t.key]) for t, e in zip(judged, estimated, strict=True)
+            prediction_row(t, part.name, role, e, group=group_of[t.key], std=s)
+            for t, e, s in zip(judged, estimated, deviations, strict=True)
         ]
         if part.test and config.final:
             domain = fit_domain([tracks[i] for i in part.train], store)
@@ -257,9 +258,12 @@ def fit(
         "predictions": predictions,
         "corpora": summarize(kept),
     }
+    if config.deviation and (found := deviation.of_rows(kept)):
+        results["deviation"] = found
     if config.final:
         for name in FILES:
             shutil.copyfile(out / f"fold-{FINAL}" / name, out / name)
+        deviation.write(out, deviation.Deviation.load(out / f"fold-{FINAL}" / deviation.FILE))
         domain = fit_domain(tracks, store)
         distances = np.concatenate(domain_distances) if domain_distances else domain.distances(tracks, store)
         domain.save(out / "domain.npz", **calibrate(distances, out_of_fold=bool(domain_distances)))
@@ -359,7 +363,7 @@ def train_fold(
     jit = config.jit or keras.backend.backend() == "jax"
     learner.compile(optimizer, None if lesson else loss, jit_compile=jit)
     if config.head_alpha:
-        given = lesson.examples_of_ridge() if lesson and frozen else None
+        given = lesson.for_ridge() if lesson and frozen else None
         kept_answers = answers if frozen else None
         start_from_ridge(config, model, twin, train, heard, kept_answers, given=given, report=report, label=label)
     learner.optimizer.build(learner.trainable_variables)  # now: averages start from the weights as they are
@@ -415,6 +419,17 @@ def train_fold(
     if not judgement.found:
         raise SentioError(f"{label}: training diverged in the first epoch; lower learning_rate")
     twin.load_weights(folder / "best.weights.h5")
+    if config.deviation:
+        model.set_weights(twin.get_weights())
+        own = lambda: deviation.rated(train, *own_windows(train, heard, answers if frozen else None))
+        learnt = deviation.learn(
+            model if lesson else twin,
+            lesson.wanted() if lesson else own(),
+            validation,
+            judge,
+            report=lambda line: report(f"{label}: {line}"),
+        )
+        deviation.write(folder, learnt)
     if frozen:
         whole.set_weights(frozen.short.get_weights())
     whole.save(folder / "model.keras")
@@ -437,25 +452,6 @@ def purpose(config: FitConfig, label: str, train: Sequence[Track], cached: bool)
     """What a checkpoint must agree in: configuration, part, training tracks, and whether frozen stages are cached."""
     text = f"{configuration.dump(config)}{label}{cached}" + "".join(sorted(t.key for t in train))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-@contextmanager
-def told(config: FitConfig, label: str) -> Iterator[None]:
-    """Errors of a step that tell a user something, in one line.  Raises: SentioError."""
-    try:
-        yield
-    except SentioError:
-        raise
-    except Exception as error:  # TensorFlow, JAX and Python have each their own
-        text = f"{type(error).__name__} {error}"
-        if not any(
-            word in text for word in ("ResourceExhausted", "RESOURCE_EXHAUSTED", "MemoryError", "out of memory")
-        ):
-            raise
-        raise SentioError(
-            f"{label}: expected a batch that fits into memory, received none left with batch_size {config.batch_size}; "
-            "lower batch_size and raise accumulate by as much, or lower crop_s"
-        ) from None
 
 
 def apart(tracks: Sequence[Track], judged: Sequence[Track]) -> list[Track]:

@@ -161,7 +161,7 @@ class Answers:
                 write_bytes(path, content.getvalue())
 
     def predict(self, rest: keras.Model, tracks: Sequence[Track], batch: int = 64) -> np.ndarray:
-        """Mean answer over the windows of each track, `(tracks, 2)`."""
+        """Mean answer over the windows of each track, `(tracks, outputs)`."""
         examples = ((i, row) for i, t in enumerate(tracks) for row in self.of[t.key])
         return mean_answers(rest, examples, len(tracks), batch=batch)
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ..errors import ConfigError
+from ..config import FitConfig
+from ..errors import ConfigError, SentioError
 
 COPIES = 4  # of the weights: themselves, their gradients, two moments of Adam
 MEMINFO = Path("/proc/meminfo")
@@ -126,3 +127,22 @@ def _bytes(x) -> int:
 
 def _gb(size: float) -> str:
     return f"{size / 1e9:.1f}"
+
+
+@contextmanager
+def told(config: FitConfig, label: str) -> Iterator[None]:
+    """Errors of a step that tell a user something, in one line.  Raises: SentioError."""
+    try:
+        yield
+    except SentioError:
+        raise
+    except Exception as error:  # TensorFlow, JAX and Python have each their own
+        text = f"{type(error).__name__} {error}"
+        if not any(
+            word in text for word in ("ResourceExhausted", "RESOURCE_EXHAUSTED", "MemoryError", "out of memory")
+        ):
+            raise
+        raise SentioError(
+            f"{label}: expected a batch that fits into memory, received none left with batch_size {config.batch_size}; "
+            "lower batch_size and raise accumulate by as much, or lower crop_s"
+        ) from None

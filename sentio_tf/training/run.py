@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
 import os
 import platform
 import shlex
@@ -230,17 +231,22 @@ def validation_part(tracks: Sequence[Track], *, share: float, seed: int, grid: i
     return group_folds(tracks, k, seed=seed + 1, grid=grid) == 0
 
 
-def prediction_row(track: Track, fold: str, split: str, estimated: np.ndarray, *, group: str = "") -> dict[str, Any]:
+def prediction_row(
+    track: Track, fold: str, split: str, estimated: np.ndarray, *, group: str = "", std: np.ndarray | None = None
+) -> dict[str, Any]:
     """A row of predictions.csv; a track with signs only has them as reference and says so in `label`.
 
     Args:
         group: what the folds did not divide and intervals must not either: the track's own group, or of
             `components` where groups share a recording.
+        std: standard deviation of the estimate, `(2,)`, NaN or None where it is not known.
     """
     reference = pipeline.target(track)
 
     def known(value: float | None) -> float | str:
-        return "" if value is None else round(value, 5)
+        return "" if value is None or math.isnan(value) else round(value, 5)
+
+    own = [None, None] if std is None else [float(s) for s in std]
 
     return {
         "track_id": track.track_id,
@@ -257,6 +263,8 @@ def prediction_row(track: Track, fold: str, split: str, estimated: np.ndarray, *
         "valence_sd": known(track.valence_sd),
         "arousal_sd": known(track.arousal_sd),
         "raters": known(track.raters),
+        "valence_std": known(own[0]),
+        "arousal_std": known(own[1]),
     }
 
 

@@ -101,17 +101,21 @@ def start_from_ridge(
     if given:
         examples, targets = given
     else:
-        if answers:
-            counts = [len(answers.of[t.key]) for t in train]
-            examples = (x for t in train for x in answers.of[t.key])
-        else:
-            counts = [len(pipeline.places_of(t, heard)) for t in train]
-            examples = (x for _, x in pipeline.windows(train, heard))
+        counts, examples = own_windows(train, heard, answers)
         targets = np.repeat([pipeline.target(t) for t in train], counts, axis=0)
     twin.set_weights(model.get_weights())
     found = initialise(twin, batched(examples, 16), targets, alpha=config.head_alpha)
     model.set_weights(twin.get_weights())
     report(f"{label}: head starts as the ridge solution, R² {found:.3f} on {len(targets)} training windows")
+
+
+def own_windows(
+    tracks: Sequence[Track], heard: pipeline.Cache, answers: Answers | None
+) -> tuple[list[int], Iterator[np.ndarray]]:
+    """How many windows each track has, and all of them, or what resting stages answered to them."""
+    if answers:
+        return [len(answers.of[t.key]) for t in tracks], (x for t in tracks for x in answers.of[t.key])
+    return [len(pipeline.places_of(t, heard)) for t in tracks], (x for _, x in pipeline.windows(tracks, heard))
 
 
 def batched(examples: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:

@@ -30,6 +30,7 @@ from . import classical, taps
 from .apply import read_settings
 from .build import builder, extent, heard_spec, load_model
 from .callbacks import History
+from .deviation import Wanted, noise_of
 from .distiller import AXES, Distiller, Guard, Layout, spread_of
 from .frozen import Answers
 from .quantize_aware import plain
@@ -225,13 +226,20 @@ class Lesson:
         self.hop_s = self.config.crop_s / self.config.views
         self.inside: Answers | None = None  # what the student's resting stages answer
         if not self.config.live:
-            options: dict[str, Any] = {"seconds": self.config.crop_s, "hop_s": self.hop_s, "report": school.report}
-            if not all(voice.compute(self.tracks, school.root, **options) for voice in self.voices):
-                raise ConfigError(
-                    "teacher: expected its answers to fit into memory, received too little; lower views, set "
-                    "terms.features=0, or answers=live"
-                )
+            self._ask()
         self.scale = self._scale()
+
+    def _ask(self) -> None:
+        """Every teacher answers every window of the grid."""
+        root = self.school.root
+        if not all(voice.compute(self.tracks, root, **self._how()) for voice in self.voices):
+            raise ConfigError(
+                "teacher: expected its answers to fit into memory, received too little; lower views, set "
+                "terms.features=0, or answers=live"
+            )
+
+    def _how(self) -> dict[str, Any]:
+        return {"seconds": self.config.crop_s, "hop_s": self.hop_s, "report": self.school.report}
 
     @property
     def repeats_windows(self) -> bool:
@@ -244,22 +252,57 @@ class Lesson:
         Only where `repeats_windows`.
         """
         answers = Answers(self.school.root / "answers")
-        options: dict[str, Any] = {"seconds": self.config.crop_s, "hop_s": self.hop_s, "report": self.school.report}
-        if not answers.compute(front, self.tracks, self.heard, **options):
+        if not answers.compute(front, self.tracks, self.heard, **self._how()):
             return False
         self.inside = answers
         return True
 
-    def examples_of_ridge(self) -> tuple[Iterator[np.ndarray], np.ndarray]:
-        """What resting stages answer to all windows, and the targets `(windows, 3)` of a head on it: the teachers'."""
-        assert self.inside is not None
+    def wanted(self) -> Wanted:
+        """All windows of the grid: a rated song's have its rating, others what the teachers say.
+
+        Teachers are as far off as on rated songs, and as their spread.
+        """
+        song, mean, spread = self._told()
+        rated = np.array([t.rated for t in self.tracks])[song]
+        label = np.array([pipeline.target(t)[:AXES] if t.rated else (0, 0) for t in self.tracks])[song]
+        off = np.mean((mean - label)[rated] ** 2, axis=0) if rated.any() else np.zeros(AXES)
+        own = rated[:, None]
+        return Wanted(
+            self._windows(np.bincount(song, minlength=len(self.tracks))),
+            np.where(own, label, mean),
+            np.where(own, noise_of(self.tracks)[song], spread**2 + off),
+            song,
+            np.ones(len(song), bool),
+        )
+
+    def for_ridge(self) -> tuple[Iterator[np.ndarray], np.ndarray]:
+        """All windows of the grid, and targets `(windows, 3)` of a head: the teachers' answers."""
+        song, mean, _ = self._told()
+        counts = np.bincount(song, minlength=len(self.tracks))
+        return self._windows(counts), np.concatenate([mean, np.ones((len(mean), 1))], axis=1)
+
+    def _told(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of all windows of the grid: number of the song `(n,)`, mean and spread of the teachers `(n, 2)`."""
+        if self.config.live:
+            self._ask()
         counts = self._counts()
-        said = [[v.said(t)[:n] for v in self.voices] for t, n in zip(self.tracks, counts, strict=True)]
-        songs = np.repeat(np.arange(len(self.tracks)), counts)
-        taught = self._taught([np.concatenate(rows) for rows in zip(*said, strict=True)], songs)
-        targets = np.concatenate([taught[:, :AXES], np.ones((len(taught), 1))], axis=1)
-        rows = (x for t, n in zip(self.tracks, counts, strict=True) for x in self.inside.of[t.key][:n])
-        return rows, targets
+        song = np.repeat(np.arange(len(self.tracks)), counts)
+        said = [
+            np.concatenate([v.said(t)[:n, :AXES] for t, n in zip(self.tracks, counts, strict=True)])
+            for v in self.voices
+        ]
+        return song, *spread_of([*said, *(s[song] for s in self.songs)])
+
+    def _windows(self, counts: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
+        """The first `counts` windows of each song, as batches hold them without augmentation."""
+        if self.inside:
+            yield from (x for t, n in zip(self.tracks, counts, strict=True) for x in self.inside.of[t.key][:n])
+            return
+        seen = np.zeros(len(self.tracks), int)
+        for i, x in pipeline.windows(self.tracks, self.heard, seconds=self.config.crop_s, hop_s=self.hop_s):
+            seen[i] += 1
+            if seen[i] <= counts[i]:
+                yield x
 
     def distiller(self, student: keras.Model, hard: EmotionLoss) -> Distiller:
         config = self.config

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
 from .. import pipeline
 from ..config import FitConfig
-from ..contract import HOP_S
 from ..corpora.track import Track
 from ..layers.grid import OnGrid
 from ..models import STAGES
 from ..pipeline.data import WINDOW_S, crop, cut, per_second
 from ..pipeline.inference import answers
-from . import taps
+from . import deviation, taps
 from .build import load_model
-from .distiller import Layout
+from .distiller import AXES, Layout
 from .frozen import Answers, Divided, divide
 from .schedule import resting
 
@@ -134,17 +132,25 @@ def predict_tracks(
     root: Path,
     *,
     report: Callable[[str], None],
-) -> np.ndarray:
-    """`pipeline.predict_tracks` of a saved network; what its frozen stages have answered before is not asked again.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Answers of a saved network to whole tracks, and their standard deviations, both `(tracks, 2)`.
 
-    Each song is judged in one fold and trains the others, whose stages are the same.
+    Each song is judged in one fold and trains the others, whose stages are the same where they never train: what these
+    have answered before is not asked again.  Deviations are NaN where the part has learnt none.
     """
-    if config.cache_frozen and config.unfreeze and config.crop_s == WINDOW_S:
-        both = load_model(file), load_model(file)
-        stages = resting_stages(config.model, both[0], config.unfreeze, config.epochs)
-        if stages:
-            voice = Voice(both, config.model, heard, Layout(), stages=stages)
-            given: dict[str, Any] = {"seconds": WINDOW_S, "hop_s": HOP_S, "report": report}
-            if voice.divided and voice.compute(tracks, root, **given):
-                return np.stack([voice.said(track).mean(axis=0) for track in tracks])
-    return pipeline.predict_tracks(load_model(file), tracks, heard)
+    learnt = deviation.Deviation.load(file.with_name(deviation.FILE))
+
+    def complete(network: keras.Model) -> keras.Model:
+        return deviation.answers_and_log(network, learnt) if learnt else network
+
+    def parts(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return found[:, :AXES], np.exp(found[:, AXES:]) if learnt else np.full((len(found), AXES), np.nan)
+
+    network = load_model(file)
+    stages = resting_stages(config.model, network, config.unfreeze, config.epochs)
+    if config.cache_frozen and stages and config.crop_s == WINDOW_S:
+        store = Answers(root / "answers")
+        halves = divide(load_model(file), network, STAGES[config.model], stages)
+        if halves and store.compute(halves.front, tracks, heard, seconds=WINDOW_S, report=report):
+            return parts(store.predict(complete(halves.twin), tracks))
+    return parts(pipeline.predict_tracks(complete(network), tracks, heard))

@@ -231,6 +231,25 @@ def test_a_classical_run_teaches_an_answer_a_song(run, tmp_path):
         taught(run, tmp_path / "run", teachers=[tmp_path / "ridge-True"])
 
 
+def test_what_a_standard_deviation_is_learnt_from(run, student):
+    """Ratings where there are, else the teachers', as far off as on rated songs and as they disagree; every window."""
+    lesson = lessons(run, "views=2", teachers=[run["path"], student["path"]])
+    wanted = lesson.wanted()
+    windows = list(wanted.examples)
+    assert len(windows) == len(wanted.song) == len(wanted.truth)
+    assert len(windows) > len(lesson.tracks)
+    assert windows[0].shape == (128, 129, 1)
+    said = [np.concatenate([v.said(t) for t in lesson.tracks])[:, :2] for v in lesson.voices]
+    mean, spread = np.mean(said, axis=0), np.std(said, axis=0)
+    rated = np.array([lesson.tracks[i].rated for i in wanted.song])
+    assert 0 < rated.sum() < len(rated)
+    label = np.array([(t.valence, t.arousal) if t.rated else (0, 0) for t in lesson.tracks])[wanted.song]
+    np.testing.assert_allclose(wanted.truth, np.where(rated[:, None], label, mean), atol=1e-5)
+    off = np.mean((mean - label)[rated] ** 2, axis=0)
+    np.testing.assert_allclose(wanted.noise[~rated], spread[~rated] ** 2 + off, atol=1e-5)
+    assert wanted.known.all()
+
+
 def test_features_are_standardised(run):
     lesson = lessons(run)
     drawn = [next(batch) for batch in [lesson.batches()] for _ in range(6)]
