@@ -84,7 +84,13 @@ class SignatureContract:
     name: str = "predict"
     input: str = "waveform"
     output: str = "valence_arousal"
-    distance: str | None = None  # second output: distance from the training data, [1]
+    distance: str | None = None  # another output: distance from the training data, [1]
+    deviation: str | None = None  # another output: standard deviations of the two answers, [1, 2]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of all outputs, sorted."""
+        return tuple(sorted(name for name in (self.output, self.distance, self.deviation) if name))
 
 
 @dataclass(frozen=True)
@@ -190,7 +196,8 @@ class Card:
             "uncertainty": isinstance(self.uncertainty, dict)
             and all(_is_number(self.uncertainty.get(f"{axis}_std", 0.0)) for axis in AXES),
             "signature": all(isinstance(n, str) for n in (self.signature.name, self.signature.input))
-            and isinstance(self.signature.output, str),
+            and isinstance(self.signature.output, str)
+            and all(n is None or isinstance(n, str) for n in (self.signature.distance, self.signature.deviation)),
             "stream": self.stream is None or (isinstance(self.stream.frames, int) and self.stream.frames > 0),
         }
         bad = [name for name, good in checks.items() if not good]
@@ -222,9 +229,9 @@ class Segment:
 class Prediction:
     """The answer for one file; field meanings as in the module docstring.
 
-    `valence_std` and `arousal_std` are the card's out-of-fold error (one standard deviation), None
-    where the card has none.  `in_domain` is False when the song lies farther from the training data
-    than the calibrated threshold, None where the model has no distance.
+    `valence_std` and `arousal_std` are how far the answer may be off (one standard deviation): of this song where
+    the model has learnt it, else the card's out-of-fold error, None where the card has none.  `in_domain` is False when
+    the song lies farther from the training data than the calibrated threshold, None where the model has no distance.
     """
 
     path: str

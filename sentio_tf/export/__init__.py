@@ -98,7 +98,8 @@ def export_run(
             f"expected {FEWEST} readable songs or more to compare with Keras, received {len(compared.samples)}"
         )
 
-    reference = keras_model(run, network, settings)
+    reference = keras_model(run, network, settings, fold=fold)
+    with_deviation = graph.DEVIATION in reference.output
     domain = _domain(run, settings)
     card = Card(
         name=name or run.name,
@@ -107,7 +108,9 @@ def export_run(
         git_commit=COMMIT,
         description="Valence and arousal of music, trained on human ratings; see metrics for what it can do.",
         audio=audio,
-        signature=SignatureContract(distance=graph.DISTANCE if domain else None),
+        signature=SignatureContract(
+            distance=graph.DISTANCE if domain else None, deviation=graph.DEVIATION if with_deviation else None
+        ),
         front_end=_front_end(settings),
         training={
             "corpora": settings["data"],
@@ -117,14 +120,14 @@ def export_run(
             "protocol": metrics["protocol"],
         },
         metrics=metrics["corpora"],
-        uncertainty=_uncertainty(metrics["corpora"], metrics["protocol"]),
+        uncertainty=_uncertainty(metrics, learnt=with_deviation),
         domain=domain,
         quantization=how.kind,
     )
     if to == "savedmodel":
         target: targets.Target = targets.SavedModel(reference)
     else:
-        exported = keras_model(run, bare, settings, transform="matmul")
+        exported = keras_model(run, bare, settings, fold=fold, transform="matmul")
         target = (
             targets.Onnx(exported)
             if to == "onnx"
@@ -198,23 +201,28 @@ def audio_of(settings: dict[str, Any]) -> AudioContract:
     return AudioContract(sample_rate=rate, samples=round(WINDOW_SAMPLES / SAMPLE_RATE * rate))
 
 
-def keras_model(run: Path, network: keras.Model, settings: dict[str, Any], *, transform: str = "fft") -> keras.Model:
+def keras_model(
+    run: Path, network: keras.Model, settings: dict[str, Any], *, fold: str = FINAL, transform: str = "fft"
+) -> keras.Model:
     """The run's network from waveform to answers, with the front end that it was trained with.
 
     Args:
+        fold: which network of the run it is.
         transform: of that front end, see `LogMel`: `fft`, as in training, or `matmul`, as exported.
 
     Raises: ModelError if the network has another input or output than the contract's.
     """
+    from ..training.deviation import FILE, Deviation
     from . import graph
 
+    deviation = Deviation.load(model_file(run, fold).with_name(FILE))
     if not (spec := _front_end(settings)):
-        return graph.hearing_model(network, audio_of(settings).samples)
+        return graph.hearing_model(network, audio_of(settings).samples, deviation)
     domain = None
     if (run / "domain.npz").exists():  # of runs with a final model
         with np.load(run / "domain.npz") as found:
             domain = found["mean"], found["std"]
-    return graph.waveform_model(network, spec=MelSpec(**spec), domain=domain, transform=transform)
+    return graph.waveform_model(network, spec=MelSpec(**spec), domain=domain, deviation=deviation, transform=transform)
 
 
 def _front_end(settings: dict[str, Any]) -> dict[str, Any]:
@@ -239,12 +247,13 @@ def _golden(runner, audio: AudioContract) -> dict[str, Any]:
     from ..runtime.golden import golden_waveform, sha256
 
     waveform = golden_waveform(audio.samples, audio.sample_rate)
-    valence, arousal, distance = runner(waveform)
+    answer = runner(waveform)
     return {
         "waveform": "runtime.golden.golden_waveform",
         "sha256": sha256(waveform),
-        "valence_arousal": [valence, arousal],
-        "domain_distance": distance,
+        "valence_arousal": [answer.valence, answer.arousal],
+        "domain_distance": answer.distance,
+        "valence_arousal_std": answer.std and list(answer.std),
     }
 
 
@@ -260,9 +269,12 @@ def terms(corpora: Sequence[str]) -> str:
     return "weights for non-commercial research: the training corpora allow no more"
 
 
-def _uncertainty(corpora: dict[str, Any], protocol: str) -> dict[str, Any]:
-    """Root mean square error per axis on the rated corpora, weighted by their number of songs."""
-    rated = [c for c in corpora.values() if c["label"] == "rating" and "valence" in c]
+def _uncertainty(metrics: dict[str, Any], *, learnt: bool) -> dict[str, Any]:
+    """Root mean square error per axis on the rated corpora, weighted by their number of songs.
+
+    With `learnt`, that of each song is an output of the model; `learnt` says how it fits the errors of test songs.
+    """
+    rated = [c for c in metrics["corpora"].values() if c["label"] == "rating" and "valence" in c]
     songs = sum(c["tracks"] for c in rated)
     if not songs:
         return {}
@@ -270,4 +282,5 @@ def _uncertainty(corpora: dict[str, Any], protocol: str) -> dict[str, Any]:
         f"{axis}_std": round(float(np.sqrt(sum(c["tracks"] * c[axis]["rmse"]["value"] ** 2 for c in rated) / songs)), 4)
         for axis in AXES
     }
-    return {**values, "kind": f"root mean square error on rated songs, {protocol}", "songs": songs}
+    said = {"learnt": metrics.get("deviation")} if learnt else {}
+    return {**values, "kind": f"root mean square error on rated songs, {metrics['protocol']}", "songs": songs, **said}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -12,12 +12,17 @@ import numpy as np
 from ..audio.mel import log_mel
 from ..contract import MEL, WINDOW_SAMPLES, MelSpec, SignatureContract, StreamContract
 from ..errors import ModelError
+from ..layers.deviation import StandardDeviation
 from ..layers.domain import DomainDistance
 from ..layers.logmel import LogMel, floored
 from ..terminal import quiet
 from . import scopes
 
+if TYPE_CHECKING:
+    from ..training.deviation import Deviation
+
 DISTANCE = "domain_distance"
+DEVIATION = "valence_arousal_std"
 FRONT_END = "front_end"
 
 
@@ -26,13 +31,16 @@ def waveform_model(
     *,
     spec: MelSpec = MEL,
     domain: tuple[np.ndarray, np.ndarray] | None = None,
+    deviation: Deviation | None = None,
     transform: str = "fft",
 ) -> keras.Model:
-    """Waveform `(batch, 661500)` -> {"valence_arousal": (batch, 2)[, "domain_distance": (batch,)]}.
+    """Waveform `(batch, 661500)` -> {"valence_arousal": (batch, 2)[, "domain_distance": (batch,)]
+    [, "valence_arousal_std": (batch, 2)]}.
 
     Args:
         network: log-mel `(batch, 128, 1292, 1)` -> `(batch, 2)`.
         domain: mean and std of `DomainDistance`, or None.
+        deviation: what the network's run has learnt of its errors, or None.
         transform: of the front end, see `LogMel`; `fft` is what training used, `matmul` what is exported.
 
     Raises: ModelError if the network's input or output is another.
@@ -44,13 +52,13 @@ def waveform_model(
         )
     waveform = keras.Input((WINDOW_SAMPLES,), name=SignatureContract.input)
     mel = LogMel(spec, transform, name=FRONT_END)(waveform)
-    outputs = {SignatureContract.output: network(mel)}
+    outputs = _answers(network, deviation, mel)
     if domain is not None:
         outputs[DISTANCE] = DomainDistance(*domain, name=DISTANCE)(mel)
     return keras.Model(waveform, outputs, name="predict")
 
 
-def hearing_model(network: keras.Model, samples: int) -> keras.Model:
+def hearing_model(network: keras.Model, samples: int, deviation: Deviation | None = None) -> keras.Model:
     """As `waveform_model`, of a network that takes sound itself, `(batch, samples)` -> `(batch, 2)`; no distance.
 
     Raises: ModelError if the network's input or output is another.
@@ -61,7 +69,19 @@ def hearing_model(network: keras.Model, samples: int) -> keras.Model:
             f"expected a network {expected} -> (None, 2), received {network.input_shape} -> {network.output_shape}"
         )
     waveform = keras.Input((samples,), name=SignatureContract.input)
-    return keras.Model(waveform, {SignatureContract.output: network(waveform)}, name="predict")
+    return keras.Model(waveform, _answers(network, deviation, waveform), name="predict")
+
+
+def _answers(network: keras.Model, deviation: Deviation | None, x) -> dict[str, Any]:
+    """Outputs of the network; the deviation stands outside it, in float whatever the network is quantised to."""
+    if deviation is None:
+        return {SignatureContract.output: network(x)}
+    from ..training.deviation import before_head
+
+    # Inside the name of the network, by which the file's operators are found.
+    both = keras.Model(network.input, [network.output, before_head(network)], name=network.name)
+    answers, features = both(x)
+    return {SignatureContract.output: answers, DEVIATION: deviation.layer(name=DEVIATION)(features)}
 
 
 Entry = tuple[str, tuple[int, ...], Callable[..., dict[str, Any]]]
@@ -83,12 +103,17 @@ def entries(model: keras.Model) -> dict[str, Entry]:
         return whole
     network = next(layer for layer in model.layers if isinstance(layer, keras.Model))
     distance = next((layer for layer in model.layers if isinstance(layer, DomainDistance)), None)
+    deviation = next((layer for layer in model.layers if isinstance(layer, StandardDeviation)), None)
     spec = front.spec
 
     def network_of(log_mel):
         mel = floored(log_mel, spec.top_db)
-        answers = {SignatureContract.output: network(mel, training=False)}
-        return answers if distance is None else {**answers, DISTANCE: distance(mel)}
+        found = network(mel, training=False)
+        answers, features = found if deviation else (found, None)
+        outputs = {SignatureContract.output: answers}
+        if deviation:
+            outputs[DEVIATION] = deviation(features)
+        return outputs if distance is None else {**outputs, DISTANCE: distance(mel)}
 
     stream = StreamContract()
     frames = (1, spec.n_mels, spec.frames(WINDOW_SAMPLES), 1)

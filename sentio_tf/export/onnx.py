@@ -30,7 +30,7 @@ NO_CARD = (
 
 
 def to_onnx(model: keras.Model, card: Card | None = None) -> bytes:
-    """ONNX model of a waveform model: waveform `(1, samples)` -> valence_arousal `(1, 2)`[, domain_distance `(1,)`].
+    """ONNX model of a waveform model: waveform `(1, samples)` -> valence_arousal `(1, 2)` and what else it has.
 
     Args:
         model: of `graph.waveform_model`, or any of the same input and outputs.

@@ -11,6 +11,7 @@ import numpy as np
 from ..contract import AXES, SignatureContract
 from ..corpora.track import Track
 from ..evaluation import bootstrap, metrics
+from .graph import DEVIATION
 from .representative import Windows
 
 # What each quantisation may cost; beyond it the export fails.  Absolute deviation on [-1, 1].
@@ -19,10 +20,18 @@ ENOUGH = 10  # rated songs, for a CCC of ratings alone
 
 
 def compare(model: keras.Model, runner, drawn: Windows) -> dict[str, Any]:
-    """Deviation of `runner(waveform) -> (valence, arousal, ...)` from the Keras waveform model; as `deviation`."""
-    answers = [model.predict_on_batch(w[None])[SignatureContract.output] for w in drawn.samples]
-    exported = np.array([runner(w)[:2] for w in drawn.samples])
-    return deviation(np.concatenate(answers), exported, drawn.tracks, drawn.groups)
+    """Deviation of `runner(waveform) -> Answer` from the Keras waveform model; as `deviation`.
+
+    With standard deviations, also `std_max`, by how much they differ at most.
+    """
+    expected = [model.predict_on_batch(w[None]) for w in drawn.samples]
+    exported = [runner(w) for w in drawn.samples]
+    answers = np.concatenate([outputs[SignatureContract.output] for outputs in expected])
+    found = deviation(answers, np.array([answer[:2] for answer in exported]), drawn.tracks, drawn.groups)
+    if DEVIATION in expected[0]:
+        stds = np.concatenate([outputs[DEVIATION] for outputs in expected])
+        found["std_max"] = round(float(np.abs(stds - np.array([answer.std for answer in exported])).max()), 6)
+    return found
 
 
 def deviation(

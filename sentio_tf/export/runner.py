@@ -1,4 +1,4 @@
-"""What every exported file is asked: a window in, valence, arousal and distance out, as `runtime.engine.Engine`."""
+"""What every exported file is asked: a window in, an `Answer` out, as `runtime.engine.Engine`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from ..contract import AXES, Card, SignatureContract
 from ..errors import ModelError
+from ..runtime.engine import Answer, answer_of
 from . import graph
 
 
@@ -29,7 +30,7 @@ class Runner(ABC):
     ):
         self.name, self.card = name, card
         signature = card.signature
-        promised = [signature.output, *([signature.distance] if signature.distance else [])]
+        promised = signature.outputs
         fits = (
             inputs.keys() == {signature.input}
             and list(inputs[signature.input]) == [1, card.audio.samples]
@@ -46,8 +47,8 @@ class Runner(ABC):
     def _run(self, batch: np.ndarray) -> Mapping[str, np.ndarray]:
         """Waveform float32 `(1, samples)` -> the outputs by name."""
 
-    def __call__(self, samples: np.ndarray) -> tuple[float, float, float | None]:
-        """One window, float32 `(samples,)` -> valence, arousal, domain distance or None.
+    def __call__(self, samples: np.ndarray) -> Answer:
+        """One window, float32 `(samples,)`.
 
         Raises: ModelError for a window of another length, or if the model answers NaN.
         """
@@ -56,13 +57,10 @@ class Runner(ABC):
             raise ModelError(
                 f"{self.name}: expected a window ({self.card.audio.samples},), received {window.shape}; cut or fill it"
             )
-        signature = self.card.signature
-        found = self._run(window[None])
-        valence, arousal = (float(v) for v in np.reshape(found[signature.output], -1))
-        distance = float(np.reshape(found[signature.distance], -1)[0]) if signature.distance else None
-        if not (np.isfinite(valence) and np.isfinite(arousal)):
+        answer = answer_of(self._run(window[None]), self.card.signature)
+        if answer is None:
             raise ModelError(f"{self.name}: the model answered NaN; export it again")
-        return valence, arousal, distance
+        return answer
 
 
 def _shapes(tensors: Mapping[str, Sequence[Any]]) -> str:
@@ -74,17 +72,17 @@ def outputs_of(model: keras.Model, card: Card | None) -> list[str]:
 
     Raises: ModelError if the model is another, or the card is of another.
     """
-    output, distance = SignatureContract.output, graph.DISTANCE
+    output, more = SignatureContract.output, (graph.DISTANCE, graph.DEVIATION)
     found = sorted(model.output) if isinstance(model.output, dict) else [output]
     shape = model.input_shape
     hears = isinstance(shape, tuple) and len(shape) == 2 and shape[1]
-    if not hears or found not in ([output], [distance, output]):
+    if not hears or output not in found or not set(found) <= {output, *more}:
         raise ModelError(
-            f"expected a model (None, samples) -> {output} with or without {distance}, received {shape} -> "
+            f"expected a model (None, samples) -> {output}, with {' and '.join(more)} or without, received {shape} -> "
             f"{', '.join(found)}; make it with export.graph"
         )
     if card is not None:
-        promised = sorted(name for name in (card.signature.output, card.signature.distance) if name)
+        promised = list(card.signature.outputs)
         if (card.audio.samples, card.signature.input, promised) != (shape[1], SignatureContract.input, found):
             raise ModelError(
                 f"expected the card of a model of {shape[1]} samples -> {', '.join(found)}, received one of "

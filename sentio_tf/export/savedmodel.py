@@ -23,7 +23,7 @@ BATCH = "batch"
 def write(model: keras.Model, folder: str | Path, card: Card) -> None:
     """Write a SavedModel with two signatures over the same weights, and its card as `assets.extra/sentio.json`.
 
-    `predict`: waveform `(1, samples)` -> valence_arousal `(1, 2)`[, domain_distance `(1,)`]; `batch`: the same with
+    `predict`: waveform `(1, samples)` -> valence_arousal `(1, 2)` and what else it has; `batch`: the same with
     any number of waveforms.  A SavedModel of ours that lies at `folder` is replaced once the new one is complete.
 
     Args:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ..contract import Card, StreamContract
-from ..runtime.engine import Engine
+from ..runtime.engine import Answer, Engine
 from ..runtime.flatbuffer import UNSEALED, minimum_runtime, seal
 from . import error_report, graph, quantize
 from .card import embed
@@ -26,7 +26,7 @@ class Runner(Protocol):
 
     card: Card
 
-    def __call__(self, samples: np.ndarray) -> tuple[float, float, float | None]: ...
+    def __call__(self, samples: np.ndarray) -> Answer: ...
 
 
 class Target(Protocol):

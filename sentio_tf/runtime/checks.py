@@ -242,6 +242,8 @@ def _signature(subject: _Subject) -> str:
     answers: dict[str, tuple[str, tuple[int, ...]]] = {promised.output: ("float32", (1, 2))}
     if promised.distance:
         answers[promised.distance] = ("float32", (1,))
+    if promised.deviation:
+        answers[promised.deviation] = ("float32", (1, 2))
     for wanted, tensors in ((expected, signature.inputs), (answers, signature.outputs)):
         received = {name: (t.dtype, t.shape) for name, t in tensors.items()}
         # Without a card nobody promised that there is no more than the contract's one output.
@@ -301,6 +303,11 @@ def _golden(subject: _Subject) -> str:
         other = found["outputs"].get(card.signature.distance, [])
         if not _deviation(other, [distance]) <= DISTANCE_TOLERANCE * abs(distance):
             raise _Failed(f"expected domain distance {distance:.4f}, received {_rounded(other)}")
+    std = golden.get("valence_arousal_std")
+    if card.signature.deviation and std is not None:
+        other = found["outputs"].get(card.signature.deviation, [])
+        if not _deviation(other, std) <= limit:
+            raise _Failed(f"expected standard deviations {_rounded(std)} within {limit:g}, received {_rounded(other)}")
     return said
 
 

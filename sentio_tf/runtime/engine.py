@@ -7,16 +7,33 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..contract import METADATA_NAME, Card, MelSpec
+from ..contract import METADATA_NAME, Card, MelSpec, SignatureContract
 from ..errors import ModelError
 from ..terminal import quiet
 from .flatbuffer import read_metadata
 
-Answer = tuple[float, float, float | None]  # valence, arousal, domain distance or None
+
+class Answer(NamedTuple):
+    """Of one window: valence and arousal in [-1, 1], and what the model has beside them."""
+
+    valence: float
+    arousal: float
+    distance: float | None = None  # from the training music
+    std: tuple[float, float] | None = None  # standard deviations of valence and arousal
+
+
+def answer_of(outputs: Mapping[str, np.ndarray], signature: SignatureContract) -> Answer | None:
+    """Outputs of a model by name, of one window; None if one of them is not finite."""
+    numbers = {name: [float(v) for v in np.reshape(outputs[name], -1)] for name in signature.outputs if name in outputs}
+    if not all(np.isfinite(values).all() for values in numbers.values()):
+        return None
+    valence, arousal = numbers[signature.output]
+    distance, std = numbers.get(signature.distance or ""), numbers.get(signature.deviation or "")
+    return Answer(valence, arousal, distance[0] if distance else None, (std[0], std[1]) if std else None)
 
 
 @dataclass(frozen=True)
@@ -97,19 +114,17 @@ class Engine:
             )
 
     def __call__(self, samples: np.ndarray) -> Answer:
-        """One window, float32 `(card.audio.samples,)` -> valence, arousal, domain distance or None.
+        """One window, float32 `(card.audio.samples,)`.
 
         Raises: ModelError if the model answers NaN.
         """
         return self._answer(self._runner(**{self.card.signature.input: np.asarray(samples, np.float32)[None]}))
 
     def _answer(self, outputs: Mapping[str, np.ndarray]) -> Answer:
-        signature = self.card.signature
-        valence, arousal = (float(v) for v in outputs[signature.output].reshape(-1))
-        distance = outputs.get(signature.distance or "")
-        if not (np.isfinite(valence) and np.isfinite(arousal)):
+        answer = answer_of(outputs, self.card.signature)
+        if answer is None:
             raise ModelError(f"{self.path}: the model answered NaN; export it again")
-        return valence, arousal, None if distance is None else float(distance.reshape(-1)[0])
+        return answer
 
     def stages(self) -> Stages:
         """What a stream needs of the file.  LiteRT prepares it at the first call: it takes memory of its own.

@@ -79,6 +79,7 @@ class Predictor:
         card = self.card
         segments: list[Segment] = []
         distances: list[float] = []
+        deviations: list[tuple[float, float]] = []
         count, repeated = 0, False
         formats: list[decode.Format] = []
         stream = decode.blocks(
@@ -107,23 +108,26 @@ class Predictor:
             repeated = window.repeated
             if np.abs(window.samples).max() < card.windows.silence_peak:
                 continue
-            valence, arousal, distance = self.engine(window.samples)
-            segments.append(Segment(offset_s + window.start_s, offset_s + window.end_s, valence, arousal))
-            if distance is not None:
-                distances.append(distance)
+            answer = self.engine(window.samples)
+            segments.append(Segment(offset_s + window.start_s, offset_s + window.end_s, answer.valence, answer.arousal))
+            if answer.distance is not None:
+                distances.append(answer.distance)
+            if answer.std:
+                deviations.append(answer.std)
         end_s = heard / card.audio.sample_rate
         if not segments:
             raise AudioError(f"{path}: the file is silent throughout ({end_s:.1f} s); there is nothing to judge")
         valence = float(np.mean([s.valence for s in segments]))
         arousal = float(np.mean([s.arousal for s in segments]))
         in_domain = self._in_domain(distances)
+        valence_std, arousal_std = self._std(deviations)
         return Prediction(
             path=str(path),
             model=card.name,
             valence=valence,
             arousal=arousal,
-            valence_std=card.uncertainty.get("valence_std"),
-            arousal_std=card.uncertainty.get("arousal_std"),
+            valence_std=valence_std,
+            arousal_std=arousal_std,
             quadrant=quadrant(valence, arousal),
             mood=mood(valence, arousal),
             duration_s=end_s,
@@ -158,6 +162,13 @@ class Predictor:
         step = self.engine.stages().step if incremental else card.audio.sample_rate
         steps = min(max(1, round(every_s * card.audio.sample_rate / step)), card.audio.samples // step)
         return Stream(self.engine, steps=steps, eager=eager, incremental=incremental)
+
+    def _std(self, of_windows: list[tuple[float, float]]) -> tuple[float | None, float | None]:
+        """Of the song: the geometric mean over its windows, which is what was calibrated; else the card's."""
+        if of_windows:
+            found = np.exp(np.mean(np.log(np.maximum(of_windows, 1e-6)), axis=0))
+            return float(found[0]), float(found[1])
+        return self.card.uncertainty.get("valence_std"), self.card.uncertainty.get("arousal_std")
 
     def _in_domain(self, distances: list[float]) -> bool | None:
         threshold = self.card.domain.get("threshold")

@@ -55,7 +55,7 @@ def test_signatures(runner):
 def test_a_batch_is_its_windows(runner):
     windows = np.stack([golden_waveform(), music(30, seed=1)])
     answers = runner.signatures["batch"](waveform=windows)
-    alone = np.array([runner(w) for w in windows])
+    alone = np.array([runner(w)[:3] for w in windows])
     np.testing.assert_allclose(answers["valence_arousal"], alone[:, :2], atol=1e-5)
     np.testing.assert_allclose(answers["domain_distance"], alone[:, 2], rtol=1e-5)
 
