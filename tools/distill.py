@@ -1,9 +1,10 @@
 """A student with and without its teacher, and without each term: results/distill-STUDENT.json.
 
-    python tools/distill.py ROOT [--teacher RUN] [--only VARIANT...] [--seeds 0 1 2] [--runs DIR] [--summarize]
+    python tools/distill.py ROOT [--student NAME] [--teacher RUN] [--only VARIANT...] [--seeds 0 1 2] [--runs DIR]
+        [--summarize]
 
 ROOT holds the folders musifeast17 and panda4q; all train and are judged on one split (results/exports/split.json).
-The teacher is musicnn with a head on its frozen layers, the student EfficientNet-Lite0 from ImageNet.  A run that is
+The teacher is musicnn, both networks, with a head on its frozen layers; students are `STUDENTS`.  A run that is
 complete is not made again; what was not run stays out of the table and is named.
 """
 
@@ -15,26 +16,55 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 HERE = Path(__file__).parents[1]
 SPLIT = HERE / "results" / "exports" / "split.json"
 CORPORA = ("musifeast17", "panda4q")
-STUDENT, CONFIG = "efficientnet_lite", "configs/distill-efficientnet.yaml"
 TEACHER = ["fit", "musicnn", "--config", "configs/musicnn-frozen.yaml", "--set", "crop_s=12"]
-# Alone it has masks, which keep it from learning the songs by heart; otherwise it is trained alike.
-ALONE = ["fit", STUDENT, "--config", "configs/efficientnet_lite.yaml"]
-ALONE += [word for s in ("epochs=12", "unfreeze={1: 0, 2: 3, 4: all}", "ema=0.98") for word in ("--set", s)]
-# Variant -> how the table calls it, and terms that differ from the configuration's.
-VARIANTS: dict[str, tuple[str, dict[str, float]]] = {
-    "alone": ("student alone", {}),
-    "full": ("full: hard, soft, features", {}),
-    "no-soft": ("without soft targets", {"soft": 0}),
-    "no-features": ("without features", {"features": 0}),
-    "no-hard": ("without labels", {"hard": 0}),
+
+
+@dataclass(frozen=True)
+class Student:
+    """Its title in the results, how it is taught, and how it is trained without a teacher."""
+
+    title: str
+    config: str
+    alone: tuple[str, ...]
+
+    @property
+    def terms(self) -> dict[str, float]:
+        given = yaml.safe_load((HERE / self.config).read_text(encoding="utf-8"))["terms"]
+        return {name: weight for name, weight in given.items() if weight}
+
+    def variants(self) -> dict[str, str]:
+        """Variant -> how the table calls it: alone, with all terms, and without each."""
+        without = {f"no-{name}": f"without {WORDS[name]}" for name in self.terms if len(self.terms) > 1}
+        return {"alone": "student alone", "full": f"full: {', '.join(self.terms)}", **without}
+
+
+def sets(*given: str) -> tuple[str, ...]:
+    return tuple(word for s in given for word in ("--set", s))
+
+
+WORDS = {"hard": "labels", "soft": "soft targets", "features": "features", "attention": "attention"}
+STUDENTS = {
+    "efficientnet_lite": Student(
+        "Distillation: EfficientNet-Lite0 taught by musicnn",
+        "configs/distill-efficientnet.yaml",
+        # Alone it has masks, which keep it from learning the songs by heart; otherwise it is trained alike.
+        ("--config", "configs/efficientnet_lite.yaml", *sets("epochs=12", "unfreeze={1: 0, 2: 3, 4: all}", "ema=0.98")),
+    ),
+    "musicnn": Student(
+        "Distillation: one network of musicnn taught by both",
+        "configs/distill-musicnn.yaml",
+        ("--config", "configs/musicnn-frozen.yaml", *sets("crop_s=12", "architecture.network=msd")),
+    ),
 }
 SEEDS = (0, 1, 2)
 
@@ -44,8 +74,8 @@ def call(words: list[str], root: Path, out: Path, seed: int) -> None:
     if (out / "metrics.json").exists():
         return
     data = [word for corpus in CORPORA for word in ("--data", f"{corpus}:{root / corpus}")]
-    sets = [word for s in ("folds=0", "final=false", f"seed={seed}") for word in ("--set", s)]
-    line = [sys.executable, "-m", "sentio_tf", *words, *data, "--split", str(SPLIT.relative_to(HERE)), *sets]
+    own = sets("folds=0", "final=false", f"seed={seed}")
+    line = [sys.executable, "-m", "sentio_tf", *words, *data, "--split", str(SPLIT.relative_to(HERE)), *own]
     one = dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
     out.parent.mkdir(parents=True, exist_ok=True)
     began = time.time()
@@ -56,22 +86,22 @@ def call(words: list[str], root: Path, out: Path, seed: int) -> None:
     print(f"{out.name}: {'done' if done.returncode == 0 else 'FAILED'}, {time.time() - began:.0f} s", flush=True)
 
 
-def words_of(variant: str, teacher: Path) -> list[str]:
+def words_of(name: str, variant: str, teacher: Path) -> list[str]:
+    student = STUDENTS[name]
     if variant == "alone":
-        return ALONE
-    terms = VARIANTS[variant][1]
-    changed = [word for name, weight in terms.items() for word in ("--set", f"terms.{name}={weight}")]
-    return ["distill", "--student", STUDENT, "--teacher", str(teacher), "--config", CONFIG, *changed]
+        return ["fit", name, *student.alone, *sets("deviation=true")]
+    off = sets(f"terms.{variant.removeprefix('no-')}=0") if variant != "full" else ()
+    return ["distill", "--student", name, "--teacher", str(teacher), "--config", student.config, *off]
 
 
-def summarize(runs: Path, teacher: Path) -> None:
+def summarize(which: str, runs: Path, teacher: Path) -> None:
     from sentio_tf.evaluation.compare import seeds as over_seeds
     from sentio_tf.evaluation.predictions import AXES, read
     from sentio_tf.training.distill import against, retention
 
     taught_by = read(teacher / "predictions.csv", split="test")
     rows, missing = [], {}
-    for variant, (name, _) in VARIANTS.items():
+    for variant, name in STUDENTS[which].variants().items():
         own = [(s, runs / f"{variant}-{s}") for s in SEEDS if (runs / f"{variant}-{s}" / "metrics.json").exists()]
         if not own:
             missing[variant] = name
@@ -87,18 +117,22 @@ def summarize(runs: Path, teacher: Path) -> None:
                 about["against_alone"] = against(predictions, read(alone, split="test"))
             environment = json.loads((run / "environment.json").read_text())
             about |= {key: environment[key] for key in ("seconds", "git_commit")}
+            if deviation := json.loads((run / "metrics.json").read_text()).get("deviation"):
+                about["deviation"] = deviation
             found.append(about)
         row: dict[str, Any] = {"variant": variant, "name": name, "seeds": found}
         for axis in AXES:
             values = over_seeds([f["retention"][axis]["student"] for f in found])
             row[axis] = {"mean": round(values.mean, 4), "sd": None if values.sd is None else round(values.sd, 4)}
         rows.append(row)
+    if not rows:
+        return
     student = next(runs / f"{row['variant']}-{row['seeds'][0]['seed']}" for row in rows)
     result = {
         "kind": "distill",
-        "experiment": f"distill-{STUDENT}",
-        "title": "Distillation: EfficientNet-Lite0 taught by musicnn",
-        "command": "python tools/distill.py ROOT",
+        "experiment": f"distill-{which}",
+        "title": STUDENTS[which].title,
+        "command": f"python tools/distill.py ROOT --student {which}",
         "split": json.loads(SPLIT.read_text())["hash"],
         "teacher": {
             "name": "musicnn, frozen, ridge head trained on",
@@ -110,7 +144,7 @@ def summarize(runs: Path, teacher: Path) -> None:
         "rows": rows,
         "not_run": missing,
     }
-    path = HERE / "results" / f"distill-{STUDENT}.json"
+    path = HERE / "results" / f"distill-{which}.json"
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
@@ -124,15 +158,23 @@ def signs(predictions) -> dict[str, Any]:
 
 
 def sizes(run: Path) -> dict[str, float]:
-    """Parameters, and multiply-adds of a window of 30 s, of a run's network, front end left out."""
+    """Parameters, multiply-adds of a window of 30 s, front end left out, and bytes of the float `.tflite` of a run."""
+    from sentio_tf.export import graph, keras_model
+    from sentio_tf.layers.chunks import ChunkMean, Chunks
+    from sentio_tf.training.apply import read_settings
     from sentio_tf.training.build import load_model
 
     network = load_model(run / "fold-0" / "model.keras")
-    return {"parameters": network.count_params(), "macs": int(sum(multiplications(layer) for layer in network.layers))}
+    macs, chunks = 0.0, 1
+    for layer in network.layers:  # from input to output: what lies between runs once a chunk
+        chunks = layer.count if isinstance(layer, Chunks) else 1 if isinstance(layer, ChunkMean) else chunks
+        macs += chunks * multiplications(layer)
+    model = keras_model(run, network, read_settings(run), fold="0", transform="matmul")
+    return {"parameters": network.count_params(), "macs": int(macs), "tflite_bytes": len(graph.to_tflite(model))}
 
 
 def multiplications(layer) -> float:
-    """Of one window, in convolutions and dense layers; chunks of a window count each."""
+    """Of one row, in convolutions and dense layers."""
     from keras import layers
 
     if not isinstance(layer, (layers.Conv2D, layers.Conv1D, layers.DepthwiseConv2D, layers.Dense)):
@@ -147,20 +189,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path)
     parser.add_argument("--teacher", type=Path)
-    parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--student", choices=list(STUDENTS), default="efficientnet_lite")
+    parser.add_argument("--only", nargs="+", metavar="VARIANT", help="alone, full, no-TERM")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--runs", type=Path, default=HERE / "runs" / "distill")
     parser.add_argument("--summarize", action="store_true", help="only write the result of the runs that are there")
     arguments = parser.parse_args()
-    root, runs = arguments.root.resolve(), arguments.runs.resolve()
+    which, root, runs = arguments.student, arguments.root.resolve(), arguments.runs.resolve()
+    variants = list(STUDENTS[which].variants())
+    if strange := sorted(set(arguments.only or []) - set(variants)):
+        parser.error(f"--only: expected {', '.join(variants)}, received {strange[0]}")
     teacher = (arguments.teacher or runs / "teacher").resolve()
     if not arguments.summarize:
         if not arguments.teacher:
             call(TEACHER, root, teacher, 0)
         for seed in arguments.seeds:  # all variants of a seed before the next
-            for variant in arguments.only:
-                call(words_of(variant, teacher), root, runs / f"{variant}-{seed}", seed)
-    summarize(runs, teacher)
+            for variant in arguments.only or variants:
+                call(words_of(which, variant, teacher), root, runs / which / f"{variant}-{seed}", seed)
+    summarize(which, runs / which, teacher)
     return 0
 
 

@@ -34,21 +34,44 @@ def distill(result: dict, table: Callable[[list[str], list[list[str]]], list[str
     songs, signed = result["rows"][0]["seeds"][0]["retention"]["songs"], teacher["sign_accuracy"]["songs"]
     out = [f"## {result['title']}", "", f"`{result['command']}`", ""]
     weigh = [f"{part['parameters'] / 1e6:.2f} M parameters" for part in (teacher, student)]
-    work = [f"{part['macs'] / 1e9:.2f} G multiply-adds" for part in (teacher, student)]
+    work = [
+        f"{part['macs'] / 1e9:.2f} G multiply-adds, {part['tflite_bytes'] / 1e6:.1f} MB as a float .tflite"
+        for part in (teacher, student)
+    ]
     out += [
         f"Trained on half of MUSIFEAST-17 and Panda 4Q (split `{result['split'][:12]}`, by artist) and judged on the "
         f"test part: CCC on {songs} rated songs of MUSIFEAST-17, side of the axis on {signed} songs of Panda 4Q. Mean "
         "± standard deviation over seeds. Kept: the student's CCC as a share of the teacher's, first seed, 95 % "
         "interval of the paired bootstrap over artists. Against alone: the CCC that the teacher adds to the same "
         f"student with the same seed. A window of 30 s: teacher {weigh[0]}, {work[0]}; student {weigh[1]}, {work[1]}; "
-        "front ends left out.",
+        "multiply-adds without the front ends.",
         "",
         *table(heads, rows),
         "",
     ]
+    if told := [
+        (row["name"], row["seeds"][0]["deviation"]) for row in result["rows"] if "deviation" in row["seeds"][0]
+    ]:
+        out += [
+            "The standard deviation that a network has learnt of its own answers, first seed, on the rated test songs: "
+            "its mean; share of errors within one and two of them (a Gaussian has .683 and .954); root mean square of "
+            "error / deviation; rank correlation with the size of the error.",
+            "",
+            *table(
+                ["", *(f"{axis} {what}" for axis in AXES for what in ("mean", "within 1, 2", "rms", "Spearman"))],
+                [[name, *(cell for axis in AXES for cell in _deviation(found[axis]))] for name, found in told],
+            ),
+            "",
+        ]
     if result["not_run"]:
         out += [f"Not run: {', '.join(result['not_run'].values())}.", ""]
     return out
+
+
+def _deviation(found: dict) -> list[str]:
+    one, two = found["within"]
+    rank = "-" if found["spearman"] is None else f"{found['spearman']:+.2f}"
+    return [f"{found['mean']:.3f}", f"{one:.2f}, {two:.2f}", f"{found['z']:.2f}", rank]
 
 
 def _given(teacher: dict) -> list[str]:
