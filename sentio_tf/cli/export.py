@@ -10,7 +10,19 @@ from ..errors import SentioError
 from .common import need
 
 
-@click.command()
+class Export(click.Group):
+    """What is no command of the group is a run: `export RUN ...` needs no further word."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(context, args if args and args[0] in self.commands else ["run", *args])
+
+
+@click.group(cls=Export)
+def export() -> None:
+    """Write a run's model for use elsewhere, or (golden) what code that uses a model is tested on."""
+
+
+@export.command(epilog="`sentio-tf export golden --out DIR` writes the files that phone and browser code is tested on.")
 @click.argument("run", type=click.Path(file_okay=False))
 @click.option("--data", "sources", multiple=True, required=True, metavar="CORPUS:ROOT", help="The run's corpora.")
 @click.option(
@@ -43,7 +55,7 @@ from .common import need
 @click.option("--licence", help="Of the weights, for the card [default: what the corpora allow].")
 @click.option("--cache", type=click.Path(file_okay=False), help="Renderings and mels [default: $SENTIO_CACHE].")
 @click.option("--out", type=click.Path(), required=True, metavar="FILE", help="The file (or folder) to write.")
-def export(
+def run(
     run, sources, to, quantize, engine, float_layers, representative, report_file, full, fold, name, licence, cache, out
 ) -> None:
     """Write a run's model for use elsewhere, prove it equal to Keras on real windows, and put its card inside.
@@ -102,3 +114,20 @@ def export(
             done.layers.write(Path(report_file))
         except OSError as error:
             raise SentioError(f"{report_file}: cannot be written ({error.strerror}); choose another --report") from None
+
+
+@export.command()
+@click.option("--model", metavar="NAME|FILE", help="A shipped model or a .tflite  [default: the first shipped].")
+@click.option("--out", type=click.Path(file_okay=False), required=True, metavar="DIR", help="The folder to write into.")
+def golden(model, out) -> None:
+    """Write golden files for a model: what each step of an app must give, from downmix to answer.
+
+    Card, downmix, resampler, windows, answers, timeline, circumplex and latencies as JSON, sounds as raw float32 and as
+    short wav, mp3, m4a and ogg files.
+    """
+    from ..export.golden import write_golden
+    from ..runtime.predictor import find_model
+
+    written = write_golden(find_model(model), Path(out))
+    size = sum(file.stat().st_size for file in written)
+    click.echo(f"{out}: {len(written)} files, {size / 1e3:.0f} kB, for {find_model(model).name}")

@@ -115,7 +115,7 @@ def _join(found: dict[str, Any], turn: dict[str, Any]) -> None:
 
 def _summary(threads: int, found: dict[str, Any], base: int | None) -> dict[str, Any]:
     """One file with one number of threads: times [ms], memory [bytes]; None where it is not known."""
-    whole, network = _times(found["whole"]), _times(found["network"])
+    whole, network = times(found["whole"]), times(found["network"])
     front = None if network is None or whole is None else round(whole["median_ms"] - network["median_ms"], 3)
     return {
         "threads": threads,
@@ -130,7 +130,7 @@ def _summary(threads: int, found: dict[str, Any], base: int | None) -> dict[str,
     }
 
 
-def _times(seconds: Sequence[float]) -> dict[str, Any] | None:
+def times(seconds: Sequence[float]) -> dict[str, Any] | None:
     if not seconds:
         return None
     median, p95 = np.percentile(1e3 * np.asarray(seconds), [50, 95])

@@ -6,7 +6,7 @@ import math
 
 # Eight sectors of 45 degrees, counter-clockwise from pleasant; words from Russell (1980), figure 4,
 # one pair a sector: weak (close to the centre) and strong.
-_SECTORS = (
+SECTORS = (
     ("pleasant", "happy"),
     ("upbeat", "excited"),
     ("lively", "energetic"),
@@ -34,4 +34,4 @@ def mood(valence: float, arousal: float) -> str:
         return "neutral"
     # Sectors centred on the axes' directions: pleasant spans -22.5 .. +22.5 degrees.
     sector = int(((math.degrees(math.atan2(arousal, valence)) + 22.5) % 360) // 45)
-    return _SECTORS[sector][radius >= STRONG_RADIUS]
+    return SECTORS[sector][radius >= STRONG_RADIUS]

@@ -145,6 +145,6 @@ def test_other_load_counts_others_only():
 
 
 def test_times():
-    assert bench._times([]) is None
+    assert bench.times([]) is None
     values = [i / 1000 for i in range(1, 101)]
-    assert bench._times(values) == {"median_ms": 50.5, "p95_ms": 95.05, "runs": 100}
+    assert bench.times(values) == {"median_ms": 50.5, "p95_ms": 95.05, "runs": 100}
