@@ -15,6 +15,7 @@ demo: .venv/base
 # Everything CI runs: lint, types and the fast suite.
 test: .venv/dev lint
 	tools/ensure_fluidsynth.sh
+	tools/ensure_node.sh
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Pages in a real Chromium.

@@ -76,7 +76,7 @@ class WindowContract:
     # See audio.windows for the rule in words and in code.
     tail: str = "last window ends with the file; a file shorter than a window is repeated to fill it"
     silence_peak: float = SILENCE_PEAK
-    join: str = "mean over the windows that are not silent"
+    join: str = "mean over the windows that are not silent; of standard deviations the geometric mean"
 
 
 @dataclass(frozen=True)

@@ -142,10 +142,10 @@ def export(name: str, root: Path, runs: Path) -> None:
     network = load_model(export.model_file(run, "0"))
     bare, ranges = plain(network)
     before_run = runs / START.get(name, name)
-    model = export.keras_model(before_run, load_model(export.model_file(before_run, "0")), settings)
+    model = export.keras_model(before_run, load_model(export.model_file(before_run, "0")), settings, fold="0")
     expected = np.concatenate([model.predict_on_batch(test.samples[i][None])["valence_arousal"] for i in rows])
     found |= {"parameters": bare.count_params(), "ccc": scores(labels, expected)}
-    exported, before = export.keras_model(run, bare, settings, transform="matmul"), None
+    exported, before = export.keras_model(run, bare, settings, fold="0", transform="matmul"), None
     for way, (kind, engine, exact) in todo.items():
         card = Card(
             name=f"{name}-{way}", version="1", licence=export.NON_COMMERCIAL, git_commit=COMMIT, quantization=kind

@@ -43,7 +43,7 @@ def songs(predictions: Sequence[Prediction], card: Card):
     figure.suptitle(_title(song), x=0.012, ha="left", fontsize=14, fontweight="bold", color=INK)
     note = f"sentio-tf, {card.name}"
     if song.valence_std and song.arousal_std:
-        note += "; the grey ellipse is one standard deviation of its error on songs it did not see"
+        note += "; the grey ellipse is one standard deviation of its error"
     footer(figure, note)
     return figure
 

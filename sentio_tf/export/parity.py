@@ -28,7 +28,7 @@ def compare(model: keras.Model, runner, drawn: Windows) -> dict[str, Any]:
     exported = [runner(w) for w in drawn.samples]
     answers = np.concatenate([outputs[SignatureContract.output] for outputs in expected])
     found = deviation(answers, np.array([answer[:2] for answer in exported]), drawn.tracks, drawn.groups)
-    if DEVIATION in expected[0]:
+    if DEVIATION in expected[0] and all(answer.std for answer in exported):
         stds = np.concatenate([outputs[DEVIATION] for outputs in expected])
         found["std_max"] = round(float(np.abs(stds - np.array([answer.std for answer in exported])).max()), 6)
     return found
@@ -86,4 +86,6 @@ def lines(found: dict[str, Any]) -> list[str]:
         within = "" if interval is None else f" [{interval[0]:+.4f}, {interval[1]:+.4f}]"
         same, lost = found["ccc_with_keras"][axis], found["ccc_lost"][axis]
         said.append(f"{axis}: CCC with Keras {same:.4f}, CCC lost {lost:+.4f}{within}")
+    if "std_max" in found:
+        said.append(f"standard deviations: max {found['std_max']:.4f}")
     return said

@@ -44,6 +44,6 @@ def measure(path: Path, run: Path, *, sources: Sequence[str], cache: Path | None
     )
     if len(compared.samples) < FEWEST:
         raise ModelError(f"{run}: expected {FEWEST} songs or more to compare with, received {len(compared.samples)}")
-    model = keras_model(run, load_model(model_file(run, fold)), settings)
+    model = keras_model(run, load_model(model_file(run, fold)), settings, fold=fold)
     limit = parity.TOLERANCE.get(engine.card.quantization, min(parity.TOLERANCE.values()))
     return {**parity.compare(model, engine, compared), "limit": limit}

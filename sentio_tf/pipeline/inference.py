@@ -36,11 +36,12 @@ def mean_answers(
     model: keras.Model, examples: Iterable[tuple[int, np.ndarray]], tracks: int, *, batch: int
 ) -> np.ndarray:
     """Mean output of each track, `(tracks, outputs)`, float64, over its examples; an owner is the number of a track."""
-    sums, counts = np.zeros((tracks, model.output_shape[-1])), np.zeros(tracks)
+    sums: dict[int, np.ndarray] = {}
+    counts = np.zeros(tracks)
     for i, y in answers(model, examples, batch=batch):
-        sums[i] += y
+        sums[i] = sums.get(i, 0) + y.astype(np.float64)
         counts[i] += 1
-    return sums / counts[:, None]
+    return np.stack([sums[i] for i in range(tracks)]) / counts[:, None]
 
 
 def predict_tracks(

@@ -63,11 +63,14 @@ def apply(
     audio = is_network(run) or needs_audio(which)
     tracks = unseen(run, read_tracks(sources, labels=labels, audio=audio, report=report), report)
     if is_network(run):
-        kept, estimated = _network(run, settings, tracks, root, report)
+        kept, estimated, std = _network(run, settings, tracks, root, report)
     else:
         kept, estimated = _classical(run, found, which, tracks, root, report)
-    groups = components(kept)
-    rows = [prediction_row(t, "final", "test", e, group=g) for t, e, g in zip(kept, estimated, groups, strict=True)]
+        std = np.full((len(kept), 2), np.nan)
+    rows = [
+        prediction_row(t, "final", "test", e, group=g, std=s)
+        for t, e, g, s in zip(kept, estimated, components(kept), std, strict=True)
+    ]
     if out:
         write_predictions(out, rows)
     return from_rows(rows, name=run.resolve().name, where=str(run))
@@ -127,8 +130,9 @@ def _classical(
 
 def _network(
     run: Path, settings: dict, tracks: Sequence[Track], root: Path, report: Callable[[str], None]
-) -> tuple[list[Track], np.ndarray]:
-    from .build import heard_spec, load_model
+) -> tuple[list[Track], np.ndarray, np.ndarray]:
+    from .build import heard_spec
+    from .deviation import predict_with
 
     rendered = pipeline.render_tracks(tracks, root)
     store = pipeline.open_cache(
@@ -145,4 +149,4 @@ def _network(
     kept = [t for t in rendered if t.key not in failed]
     if not kept:
         raise ModelError("expected tracks that can be decoded, received none; see the lines above")
-    return kept, pipeline.predict_tracks(load_model(run / "model.keras"), kept, store)
+    return kept, *predict_with(run / "model.keras", lambda network: pipeline.predict_tracks(network, kept, store))

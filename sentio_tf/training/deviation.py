@@ -4,9 +4,10 @@ A generalised linear model of squared errors (gamma, log link) on what the netwo
 twice the negative log-likelihood of a Gaussian with that variance (Nix & Weigend 1994), and it leaves the answers as
 they are, which a joint training does not (Seitzer et al. 2022, arXiv:2203.09168; Stirn et al. 2023, arXiv:2212.09184).
 
-What a song is known to be is itself uncertain: a mean of n ratings of spread sd by sd^2 / n, what teachers say by their
-spread and by their own error on rated songs.  That is added to the squared errors.  Errors on songs that were learnt
-from are too small, so logarithms are stretched and moved to fit the errors on validation songs.
+A network follows the labels it has learnt from, their noise included, so that its errors on training songs lack that
+noise: sd^2 / n of a mean of n ratings of spread sd is added.  Where teachers stand in for ratings, their own squared
+error on rated songs is, more where they disagree more than there.  All that gives relative sizes: logarithms are then
+stretched and moved to fit the errors, rating - answer, of validation songs.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ import numpy as np
 
 from ..contract import AXES
 from ..corpora.track import Track
+from ..evaluation import metrics
 from ..layers.chunks import ChunkMean
 from ..layers.deviation import StandardDeviation
 from . import ridge_head
+from .build import load_model
 from .start import batched
 
 FILE = "deviation.npz"
@@ -43,16 +46,18 @@ class Wanted:
     Args:
         examples: inputs of the network, in order.
         truth: `(n, 2)` in [-1, 1].
-        noise: `(n, 2)`, the variance of truth around what is right.
-        song: `(n,)`, number of the song a window is of.
+        noise: `(n, 2)`, what the squared error of a window that was learnt from lacks.
+        group: `(n,)`, whose windows a cross-validation must not divide.
         known: `(n,)`, whether anything is.
+        songs: of these, how many are rated.
     """
 
     examples: Iterable[np.ndarray]
     truth: np.ndarray
     noise: np.ndarray
-    song: np.ndarray
+    group: np.ndarray
     known: np.ndarray
+    songs: int
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,12 @@ def rated(tracks: Sequence[Track], counts: Sequence[int], examples: Iterable[np.
     song = np.repeat(np.arange(len(tracks)), counts)
     truth = np.array([(t.valence, t.arousal) if t.rated else (0, 0) for t in tracks], float).reshape(-1, 2)
     known = np.array([t.rated for t in tracks], bool)
-    return Wanted(examples, truth[song], noise_of(tracks)[song], song, known[song])
+    return Wanted(examples, truth[song], noise_of(tracks)[song], groups_of(tracks)[song], known[song], int(known.sum()))
+
+
+def groups_of(tracks: Sequence[Track]) -> np.ndarray:
+    """A number for the group of each track, `(n,)`."""
+    return np.unique([t.group for t in tracks], return_inverse=True)[1]
 
 
 def noise_of(tracks: Sequence[Track]) -> np.ndarray:
@@ -118,12 +128,26 @@ def answers_and_log(network: keras.Model, deviation: Deviation) -> keras.Model:
     return keras.Model(network.input, both, name=network.name)
 
 
+def predict_with(file: Path, judge: Callable[[keras.Model], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """What `judge` finds with a saved network: answers, and their standard deviations, both `(songs, 2)`.
+
+    NaN where no deviation lies beside the file.
+    """
+    learnt, network = Deviation.load(file.with_name(FILE)), load_model(file)
+    if learnt is None:
+        found = judge(network)
+        return found, np.full_like(found, np.nan)
+    found = judge(answers_and_log(network, learnt))
+    return found[:, : len(AXES)], np.exp(found[:, len(AXES) :])
+
+
 def learn(
     network: keras.Model,
     wanted: Wanted,
     validation: Sequence[Track],
     judge: Callable[[keras.Model], np.ndarray],
     *,
+    twin: keras.Model,
     report: Callable[[str], None],
 ) -> Deviation | None:
     """Of a trained network; None, with the reason, where there are too few rated songs.
@@ -132,20 +156,21 @@ def learn(
         wanted: training windows.
         validation: songs that calibrate.
         judge: network -> mean output over the windows of each validation song.
+        twin: the network with the same weights that `judge` takes, where windows are longer there.
     """
     kept = np.array([t.rated for t in validation], bool)
-    if kept.sum() < FEWEST or len(set(wanted.song[wanted.known])) < FEWEST:
+    if kept.sum() < FEWEST or wanted.songs < FEWEST:
         report(
             f"no standard deviation is learnt: expected {FEWEST} rated songs in training and validation, received "
-            f"{len(set(wanted.song[wanted.known]))} and {kept.sum()}"
+            f"{wanted.songs} and {kept.sum()}"
         )
         return None
     both = keras.Model(network.input, [network.output, before_head(network)])
     found = [both.predict_on_batch(x) for x in batched(wanted.examples, BATCH)]
     answers, features = (np.concatenate([np.asarray(pair[i], float) for pair in found]) for i in (0, 1))
     squared = (wanted.truth - answers) ** 2 + wanted.noise
-    raw = fit(features[wanted.known], squared[wanted.known], wanted.song[wanted.known])
-    judged = judge(answers_and_log(network, raw))[kept]
+    raw = fit(features[wanted.known], squared[wanted.known], wanted.group[wanted.known])
+    judged = judge(answers_and_log(twin, raw))[kept]
     truth = np.array([(t.valence, t.arousal) for t, k in zip(validation, kept, strict=True) if k], float)
     factor, offset = calibrate(judged[:, 2:], truth - judged[:, :2])
     report(
@@ -212,13 +237,11 @@ def quality(errors: np.ndarray, sd: np.ndarray) -> dict[str, Any]:
     Returns: `within`, share of errors of at most one and two sd (a Gaussian has .683 and .954); `z`, root mean square
     of error / sd, 1 at best; `spearman` of |error| and sd, None where all sd are one.
     """
-    from scipy.stats import spearmanr
-
     found: dict[str, Any] = {"songs": len(errors)}
     for axis, name in enumerate(AXES):
         z = np.abs(errors[:, axis]) / sd[:, axis]
         varies = len(z) > 2 and np.ptp(sd[:, axis]) > 1e-9
-        rank = float(spearmanr(np.abs(errors[:, axis]), sd[:, axis]).statistic) if varies else None
+        rank = metrics.spearman(np.abs(errors[:, axis]), sd[:, axis]) if varies else None
         found[name] = {
             "mean": round(float(sd[:, axis].mean()), 4),
             "within": [round(float((z <= k).mean()), 4) for k in (1, 2)],
@@ -229,8 +252,12 @@ def quality(errors: np.ndarray, sd: np.ndarray) -> dict[str, Any]:
 
 
 def of_rows(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """`quality` over the rated rows of predictions.csv that have a standard deviation; {} without two."""
-    kept = [r for r in rows if r["label"] == "rating" and "" not in (r["valence_std"], r["arousal_std"])]
+    """`quality` over the rated test rows of predictions.csv that have a standard deviation; {} without two.
+
+    Those of a validation part have calibrated it.
+    """
+    tested = [r for r in rows if r["label"] == "rating" and r["split"] == "test"]
+    kept = [r for r in tested if "" not in (r["valence_std"], r["arousal_std"])]
     if len(kept) < 2:
         return {}
     errors = np.array([[r[axis] - r[f"{axis}_hat"] for axis in AXES] for r in kept])

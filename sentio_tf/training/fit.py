@@ -363,7 +363,7 @@ def train_fold(
     jit = config.jit or keras.backend.backend() == "jax"
     learner.compile(optimizer, None if lesson else loss, jit_compile=jit)
     if config.head_alpha:
-        given = lesson.for_ridge() if lesson and frozen else None
+        given = lesson.for_ridge() if lesson else None
         kept_answers = answers if frozen else None
         start_from_ridge(config, model, twin, train, heard, kept_answers, given=given, report=report, label=label)
     learner.optimizer.build(learner.trainable_variables)  # now: averages start from the weights as they are
@@ -419,6 +419,7 @@ def train_fold(
     if not judgement.found:
         raise SentioError(f"{label}: training diverged in the first epoch; lower learning_rate")
     twin.load_weights(folder / "best.weights.h5")
+    learnt = None
     if config.deviation:
         model.set_weights(twin.get_weights())
         own = lambda: deviation.rated(train, *own_windows(train, heard, answers if frozen else None))
@@ -427,9 +428,10 @@ def train_fold(
             lesson.wanted() if lesson else own(),
             validation,
             judge,
+            twin=twin,
             report=lambda line: report(f"{label}: {line}"),
         )
-        deviation.write(folder, learnt)
+    deviation.write(folder, learnt)
     if frozen:
         whole.set_weights(frozen.short.get_weights())
     whole.save(folder / "model.keras")

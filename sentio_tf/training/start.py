@@ -96,16 +96,17 @@ def start_from_ridge(
 
     Args:
         answers: of resting stages, where `twin` takes these.
-        given: other examples for `twin`, and their targets `(n, 3)`.
+        given: other examples, those of `model`, and their targets `(n, 3)`.
     """
     if given:
         examples, targets = given
     else:
         counts, examples = own_windows(train, heard, answers)
         targets = np.repeat([pipeline.target(t) for t in train], counts, axis=0)
-    twin.set_weights(model.get_weights())
-    found = initialise(twin, batched(examples, 16), targets, alpha=config.head_alpha)
-    model.set_weights(twin.get_weights())
+    network = model if given else twin
+    network.set_weights(model.get_weights())
+    found = initialise(network, batched(examples, 16), targets, alpha=config.head_alpha)
+    model.set_weights(network.get_weights())
     report(f"{label}: head starts as the ridge solution, R² {found:.3f} on {len(targets)} training windows")
 
 

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from . import classical, taps
 from .apply import read_settings
 from .build import builder, extent, heard_spec, load_model
 from .callbacks import History
-from .deviation import Wanted, noise_of
+from .deviation import Wanted, groups_of, noise_of
 from .distiller import AXES, Distiller, Guard, Layout, spread_of
 from .frozen import Answers
 from .quantize_aware import plain
@@ -260,38 +261,51 @@ class Lesson:
     def wanted(self) -> Wanted:
         """All windows of the grid: a rated song's have its rating, others what the teachers say.
 
-        Teachers are as far off as on rated songs, and as their spread.
+        Teachers are as far off as on rated songs, and more or less where they disagree more or less than there.
         """
         song, mean, spread = self._told()
         rated = np.array([t.rated for t in self.tracks])[song]
         label = np.array([pipeline.target(t)[:AXES] if t.rated else (0, 0) for t in self.tracks])[song]
-        off = np.mean((mean - label)[rated] ** 2, axis=0) if rated.any() else np.zeros(AXES)
+        off = np.zeros((1, AXES))
+        if rated.any():
+            off = np.mean((mean - label)[rated] ** 2 - spread[rated] ** 2, axis=0, keepdims=True)
         own = rated[:, None]
         return Wanted(
             self._windows(np.bincount(song, minlength=len(self.tracks))),
             np.where(own, label, mean),
-            np.where(own, noise_of(self.tracks)[song], spread**2 + off),
-            song,
+            np.where(own, noise_of(self.tracks)[song], np.maximum(spread**2 + off, 0)),
+            groups_of(self.tracks)[song],
             np.ones(len(song), bool),
+            sum(t.rated for t in self.tracks),
         )
 
     def for_ridge(self) -> tuple[Iterator[np.ndarray], np.ndarray]:
-        """All windows of the grid, and targets `(windows, 3)` of a head: the teachers' answers."""
+        """All windows of the grid, and targets `(windows, 3)` of a head: the teachers' answers, if these are taught."""
         song, mean, _ = self._told()
         counts = np.bincount(song, minlength=len(self.tracks))
+        if not self.config.weights_of_terms()["soft"]:
+            return self._windows(counts), self._targets()[song]
         return self._windows(counts), np.concatenate([mean, np.ones((len(mean), 1))], axis=1)
 
     def _told(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of all windows of the grid: number of the song `(n,)`, mean and spread of the teachers `(n, 2)`."""
-        if self.config.live:
-            self._ask()
-        counts = self._counts()
+        of = [self._answers(voice) for voice in self.voices]
+        counts = [min(map(len, each)) for each in zip(self._places(), *of, strict=True)]
         song = np.repeat(np.arange(len(self.tracks)), counts)
-        said = [
-            np.concatenate([v.said(t)[:n, :AXES] for t, n in zip(self.tracks, counts, strict=True)])
-            for v in self.voices
-        ]
+        said = [np.concatenate([rows[:n] for rows, n in zip(tracks, counts, strict=True)]) for tracks in of]
         return song, *spread_of([*said, *(s[song] for s in self.songs)])
+
+    def _answers(self, voice: Voice) -> list[np.ndarray]:
+        """Of a teacher to all windows of the grid of each song, `(windows, 2)`."""
+        if not self.config.live:
+            return [voice.said(t)[:, :AXES] for t in self.tracks]
+        found: list[list[np.ndarray]] = [[] for _ in self.tracks]
+        windows = pipeline.windows(self.tracks, voice.cache, seconds=self.config.crop_s, hop_s=self.hop_s)
+        while part := list(islice(windows, self.config.batch_size)):
+            rows = voice.say(np.stack([x for _, x in part]))[:, :AXES]
+            for (i, _), row in zip(part, rows, strict=True):
+                found[i].append(row)
+        return [np.stack(rows) for rows in found]
 
     def _windows(self, counts: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
         """The first `counts` windows of each song, as batches hold them without augmentation."""

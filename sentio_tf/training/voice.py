@@ -18,7 +18,7 @@ from ..pipeline.data import WINDOW_S, crop, cut, per_second
 from ..pipeline.inference import answers
 from . import deviation, taps
 from .build import load_model
-from .distiller import AXES, Layout
+from .distiller import Layout
 from .frozen import Answers, Divided, divide
 from .schedule import resting
 
@@ -138,19 +138,14 @@ def predict_tracks(
     Each song is judged in one fold and trains the others, whose stages are the same where they never train: what these
     have answered before is not asked again.  Deviations are NaN where the part has learnt none.
     """
-    learnt = deviation.Deviation.load(file.with_name(deviation.FILE))
 
-    def complete(network: keras.Model) -> keras.Model:
-        return deviation.answers_and_log(network, learnt) if learnt else network
+    def judge(network: keras.Model) -> np.ndarray:
+        stages = resting_stages(config.model, network, config.unfreeze, config.epochs)
+        if config.cache_frozen and stages and config.crop_s == WINDOW_S:
+            store = Answers(root / "answers")
+            halves = divide(load_model(file), network, STAGES[config.model], stages)
+            if halves and store.compute(halves.front, tracks, heard, seconds=WINDOW_S, report=report):
+                return store.predict(halves.twin, tracks)
+        return pipeline.predict_tracks(network, tracks, heard)
 
-    def parts(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return found[:, :AXES], np.exp(found[:, AXES:]) if learnt else np.full((len(found), AXES), np.nan)
-
-    network = load_model(file)
-    stages = resting_stages(config.model, network, config.unfreeze, config.epochs)
-    if config.cache_frozen and stages and config.crop_s == WINDOW_S:
-        store = Answers(root / "answers")
-        halves = divide(load_model(file), network, STAGES[config.model], stages)
-        if halves and store.compute(halves.front, tracks, heard, seconds=WINDOW_S, report=report):
-            return parts(store.predict(complete(halves.twin), tracks))
-    return parts(pipeline.predict_tracks(complete(network), tracks, heard))
+    return deviation.predict_with(file, judge)

@@ -156,6 +156,37 @@ def test_every_rated_song_has_one_that_its_own_fold_learnt(learnt, run):
     ).read_bytes()
 
 
+def test_a_deviation_of_an_earlier_training_does_not_stay(learnt):
+    folder = learnt["path"] / "fold-0"
+    before = deviation.Deviation.load(folder / deviation.FILE)
+    deviation.write(folder, None)
+    assert not (folder / deviation.FILE).exists()
+    deviation.write(folder, before)
+
+
+def test_songs_that_calibrated_it_do_not_judge_it():
+    row = {"label": "rating", "valence": 0.2, "arousal": 0.1, "valence_hat": 0.1, "arousal_hat": 0.3}
+    row |= {"valence_std": 0.1, "arousal_std": 0.1}
+    tested, held = {**row, "split": "test"}, {**row, "split": "validation"}
+    assert deviation.of_rows([tested, tested, held])["songs"] == 2
+    assert deviation.of_rows([held, held, tested]) == {}
+    assert deviation.of_rows([{**tested, "valence_std": ""}, tested, tested])["songs"] == 2
+
+
+def test_other_corpora_are_answered_with_it(learnt, mini, tmp_path, monkeypatch, run):
+    """`evaluate RUN --data` writes the same columns."""
+    from sentio_tf.training import apply
+
+    monkeypatch.setattr(apply, "unseen", lambda run, tracks, report: list(tracks))
+    out = tmp_path / "predictions.csv"
+    apply.apply(learnt["path"], run["sources"], cache=run["cache"], out=out, report=lambda _: None)
+    with out.open(newline="") as file:
+        found = [float(row["valence_std"]) for row in csv.DictReader(file)]
+    own = deviation.Deviation.load(learnt["path"] / deviation.FILE)
+    assert np.ptp(found) >= 0
+    assert np.exp(own.low[0]) - 1e-4 <= min(found) <= max(found) <= np.exp(own.high[0]) + 1e-4
+
+
 def test_too_few_rated_songs(run, tmp_path):
     said: list[str] = []
     settings = configuration.load(None, [*run["sets"], "deviation=true", "final=false", "epochs=1"])

@@ -13,7 +13,7 @@ import yaml
 from sentio_tf import config as configuration
 from sentio_tf.config import DistillConfig
 from sentio_tf.errors import ConfigError, SentioError
-from sentio_tf.training import taps
+from sentio_tf.training import deviation, taps
 from sentio_tf.training.build import load_model
 from sentio_tf.training.distill import distill
 
@@ -38,10 +38,10 @@ def taught(run, out, *sets, teachers=None, **options):
 def student(run, tmp_path_factory):
     out = tmp_path_factory.mktemp("student") / "run"
     said: list[str] = []
-    before, taps.TAPS["tiny"] = taps.TAPS.get("tiny"), taps._convolutions
-    results = taught(run, out, "architecture.width=3", alone=run["path"], report=said.append)
-    if before is None:
-        del taps.TAPS["tiny"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(taps.TAPS, "tiny", taps._convolutions)
+        patch.setattr(deviation, "FEWEST", 2)  # the corpora are miniatures
+        results = taught(run, out, "architecture.width=3", alone=run["path"], report=said.append)
     return {"path": out, "results": results, "said": said}
 
 
@@ -77,6 +77,12 @@ def test_a_run_like_any_other(student, run):
 def test_threads_end_with_the_training(student):
     """Keras keeps what it has read from alive; what makes the batches must end all the same."""
     assert not [t for t in threading.enumerate() if t.name.startswith("sentio-batches")]
+
+
+def test_a_student_of_crops_learns_its_deviation_and_is_judged_on_whole_windows(student):
+    assert any("standard deviation from" in line for line in student["said"])
+    assert (student["path"] / deviation.FILE).exists()
+    assert student["results"]["deviation"]["songs"] > 2
 
 
 def test_every_term_has_its_curve(student):
@@ -236,18 +242,48 @@ def test_what_a_standard_deviation_is_learnt_from(run, student):
     lesson = lessons(run, "views=2", teachers=[run["path"], student["path"]])
     wanted = lesson.wanted()
     windows = list(wanted.examples)
-    assert len(windows) == len(wanted.song) == len(wanted.truth)
+    assert len(windows) == len(wanted.group) == len(wanted.truth)
     assert len(windows) > len(lesson.tracks)
     assert windows[0].shape == (128, 129, 1)
     said = [np.concatenate([v.said(t) for t in lesson.tracks])[:, :2] for v in lesson.voices]
     mean, spread = np.mean(said, axis=0), np.std(said, axis=0)
-    rated = np.array([lesson.tracks[i].rated for i in wanted.song])
+    song = np.repeat(np.arange(len(lesson.tracks)), [len(lesson.voices[0].said(t)) for t in lesson.tracks])
+    rated = np.array([t.rated for t in lesson.tracks])[song]
     assert 0 < rated.sum() < len(rated)
-    label = np.array([(t.valence, t.arousal) if t.rated else (0, 0) for t in lesson.tracks])[wanted.song]
+    label = np.array([(t.valence, t.arousal) if t.rated else (0, 0) for t in lesson.tracks])[song]
     np.testing.assert_allclose(wanted.truth, np.where(rated[:, None], label, mean), atol=1e-5)
-    off = np.mean((mean - label)[rated] ** 2, axis=0)
-    np.testing.assert_allclose(wanted.noise[~rated], spread[~rated] ** 2 + off, atol=1e-5)
+    # Over rated songs, what is added for a teacher is its error there.
+    off = np.mean((mean - label)[rated] ** 2 - spread[rated] ** 2, axis=0)
+    np.testing.assert_allclose(wanted.noise[~rated], np.maximum(0, spread[~rated] ** 2 + off), atol=1e-5)
     assert wanted.known.all()
+    assert wanted.songs == sum(t.rated for t in lesson.tracks)
+    assert len(set(wanted.group)) == len({t.group for t in lesson.tracks})
+
+
+def test_teachers_that_answer_live_are_asked_for_a_deviation_too(run):
+    """The same windows and answers, kept no longer than they are needed."""
+    stored, live = (lessons(run, "views=2", f"answers={how}").wanted() for how in ("stored", "live"))
+    for name in ("truth", "noise", "group"):
+        np.testing.assert_allclose(getattr(live, name), getattr(stored, name), atol=1e-4)
+    for a, b in zip(live.examples, stored.examples, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_ridge_start_lies_at_what_is_taught(run, loud):
+    """The teachers' answers; where these are no term, the labels, as without a teacher."""
+    from sentio_tf import pipeline
+
+    off = "features: 0, attention: 0"
+    taught_by = lessons(run, f"terms={{{off}}}", "views=1", teachers=[loud])
+    windows, targets = taught_by.for_ridge()
+    said = np.concatenate([taught_by.voices[0].said(t) for t in taught_by.tracks])
+    np.testing.assert_allclose(targets[:, :2], said[:, :2], atol=1e-6)
+    assert (targets[:, 2] == 1).all()
+    assert len(list(windows)) == len(targets)
+    labels = lessons(run, f"terms={{soft: 0, {off}}}", "views=1", teachers=[loud]).for_ridge()[1]
+    counts = [len(taught_by.voices[0].said(t)) for t in taught_by.tracks]
+    expected = np.repeat([pipeline.target(t) for t in taught_by.tracks], counts, axis=0)
+    np.testing.assert_array_equal(labels, expected)
 
 
 def test_features_are_standardised(run):
