@@ -37,6 +37,7 @@ from .callbacks import Checkpoint, History, Progress, TrackValidation, board
 from .curves import draw_curves
 from .domain import calibrate, fit_domain
 from .frozen import Answers, divide
+from .lesson import Lesson
 from .memory import check_memory, told
 from .run import (
     COMMIT,
@@ -56,7 +57,7 @@ from .run import (
 )
 from .schedule import ProgressiveUnfreezing, resting
 from .start import Start, own_windows, start_from_ridge
-from .teachers import Lesson, School
+from .teachers import School
 from .voice import predict_tracks
 
 # Each fold, phase and length of window is a graph of its own: TensorFlow warns of that with half a page.
