@@ -21,6 +21,7 @@ AXES = ("valence", "arousal")
 SAMPLE_RATE = 22_050  # Hz
 WINDOW_SAMPLES = 661_500  # 30 s
 HOP_S = 15.0
+MIN_TAIL_S = 1.0  # of a file that is worth one more window
 # Of phones and browsers, see audio.resample; within 60 dB of soxr HQ, which `predict` uses, on music.
 RESAMPLER: dict[str, Any] = {"kind": "kaiser_sinc", "taps": 257, "beta": 7.0, "cutoff": 0.956}
 
@@ -73,6 +74,7 @@ class WindowContract:
     """How a song becomes windows and windows become one answer."""
 
     hop_s: float = HOP_S
+    min_tail_s: float = MIN_TAIL_S
     # See audio.windows for the rule in words and in code.
     tail: str = "last window ends with the file; a file shorter than a window is repeated to fill it"
     silence_peak: float = SILENCE_PEAK

@@ -15,9 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..contract import HOP_S, SAMPLE_RATE, WINDOW_SAMPLES
-
-MIN_TAIL_S = 1.0
+from ..contract import HOP_S, MIN_TAIL_S, SAMPLE_RATE, WINDOW_SAMPLES
 
 
 @dataclass(frozen=True)

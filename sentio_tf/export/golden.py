@@ -18,8 +18,8 @@ import numpy as np
 
 from ..audio import decode
 from ..audio.resample import KaiserSinc, resample
-from ..audio.windows import MIN_TAIL_S, windows
-from ..contract import AXES, RESAMPLER, Prediction
+from ..audio.windows import windows
+from ..contract import AXES, MIN_TAIL_S, RESAMPLER, Prediction
 from ..errors import ModelError
 from ..runtime import mood
 from ..runtime.bench import times

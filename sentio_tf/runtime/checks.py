@@ -38,7 +38,7 @@ LONGEST_S = 120.0  # that LiteRT may take for a step of `probe`
 NO_CARD = f"no card (metadata entry {METADATA_NAME}): removed, or never there; export the run with sentio-tf export"
 # Fields without which a card says nothing; the others may be empty.
 FILLED = ("name", "version", "licence", "training", "metrics", "quantization", "parity", "minimum_runtime", "golden")
-OPTIONAL = ("content_sha256", "stream", "deviation")  # cards of older exports lack them
+OPTIONAL = ("content_sha256", "stream", "deviation", "min_tail_s")  # cards of older exports lack them
 
 
 @dataclass(frozen=True)

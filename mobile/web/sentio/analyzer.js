@@ -19,6 +19,7 @@ export class Analyzer {
       size: card.audio.samples,
       hopS: card.windows.hop_s,
       sampleRate: card.audio.sample_rate,
+      minTailS: card.windows.min_tail_s ?? 1, // cards of before it was stated
     });
     this.timeline = new Timeline(card);
   }

@@ -1,17 +1,16 @@
 import { SentioError } from "./errors.js";
 
-export const MIN_TAIL_S = 1;
-
 /**
  * A stream of samples to windows of fixed length.  Windows start at 0, hop, 2 hop, ... as long as they fit; if more than
- * a second is left, one more ends with the file; a file shorter than a window is repeated to fill one.
+ * `minTailS` is left, one more ends with the file; a file shorter than a window is repeated to fill one.
  *
  * A window is {startS, endS, samples, repeated}.  Two windows are held at most.
  */
 export class Windows {
-  constructor({ size, hopS, sampleRate }) {
+  constructor({ size, hopS, sampleRate, minTailS }) {
     this.size = size;
     this.rate = sampleRate;
+    this.tail = minTailS * sampleRate;
     this.hop = Math.round(hopS * sampleRate);
     if (!(this.hop > 0 && this.hop <= size)) {
       throw new SentioError(`expected a hop of more than 0 and at most ${size / sampleRate} s, received ${hopS}`);
@@ -52,7 +51,7 @@ export class Windows {
       for (let i = 0; i < this.size; i++) samples[i] = this.buffer[i % this.total];
       return [{ startS: 0, endS: this.total / this.rate, samples, repeated: this.total < this.size }];
     }
-    return this.total - this.covered > MIN_TAIL_S * this.rate ? [this.cut(this.total - this.size)] : [];
+    return this.total - this.covered > this.tail ? [this.cut(this.total - this.size)] : [];
   }
 
   join() {

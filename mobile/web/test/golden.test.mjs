@@ -53,9 +53,9 @@ test("resampler in pieces", () => {
 });
 
 test("windows", () => {
-  const { rate, size, hop_s: hopS, cases } = json("windows.json");
+  const { rate, size, hop_s: hopS, min_tail_s: minTailS, cases } = json("windows.json");
   for (const expected of cases) {
-    const cutter = new Windows({ size, hopS, sampleRate: rate });
+    const cutter = new Windows({ size, hopS, sampleRate: rate, minTailS });
     const found = [];
     for (let at = 0; at < expected.samples; at += rate) {
       // Sample i is i, so that a window shows where it comes from (whole numbers up to 2^24 are exact).
