@@ -135,13 +135,13 @@ def predict_tracks(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Answers of a saved network to whole tracks, and their standard deviations, both `(tracks, 2)`.
 
-    Each song is judged in one fold and trains the others, whose stages are the same where they never train: what these
-    have answered before is not asked again.  Deviations are NaN where the part has learnt none.
+    Stages that never train are the same in all folds, seeds and variants: what they have answered before is not asked
+    again.  Deviations are NaN where the part has learnt none.
     """
 
     def judge(network: keras.Model) -> np.ndarray:
         stages = resting_stages(config.model, network, config.unfreeze, config.epochs)
-        if config.cache_frozen and stages and config.crop_s == WINDOW_S:
+        if config.cache_frozen and stages:
             store = Answers(root / "answers")
             halves = divide(load_model(file), network, STAGES[config.model], stages)
             if halves and store.compute(halves.front, tracks, heard, seconds=WINDOW_S, report=report):
