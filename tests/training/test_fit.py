@@ -156,7 +156,7 @@ def test_a_run_with_another_band_is_applied_to_that_band(run, tmp_path):
     tracks = {t.track_id: t for s in run["sources"] for t in corpora.read(s) if t.corpus == "folder-rated"}
     asked = [tracks[r["track_id"]] for r in rows]
     found = yaml.safe_load((tmp_path / "r" / "config.yaml").read_text())
-    kept, answers = apply._network(tmp_path / "r", found, asked, tmp_path / "c", lambda _: None)
+    kept, answers, _ = apply._network(tmp_path / "r", found, asked, tmp_path / "c", lambda _: None)
     assert [t.track_id for t in kept] == [r["track_id"] for r in rows]
     np.testing.assert_allclose(answers[:, 0], [float(r["valence_hat"]) for r in rows], atol=2e-5)
 
