@@ -46,22 +46,22 @@ def write_golden(model: Path, out: Path) -> list[Path]:
     card = predictor.card
     rate = card.audio.sample_rate
     files: dict[str, bytes] = {"card.json": (card.to_json() + "\n").encode()}
+    resampling, sounds = resampled()
     tones = {f"tone.{end}": tone(container, codec) for end, (container, codec) in CODECS.items()}
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, content in tones.items():
             (out / name).write_bytes(content)
-        sound = {name: samples for name, samples in resampled().items() if name.endswith(".f32")}
         documents: dict[str, Any] = {
             "downmix": downmixes(),
-            "resampler": {k: v for k, v in resampled().items() if not k.endswith(".f32")},
+            "resampler": resampling,
             "windows": window_cases(rate, card.audio.samples, card.windows.hop_s),
             "circumplex": circumplex(),
             "benchmark": latencies(),
             "answers": answers(predictor, model, [out / name for name in tones]),
         }
         files |= {f"{name}.json": _text({"schema": SCHEMA, **found}) for name, found in documents.items()}
-        files |= {name: np.asarray(samples, "<f4").tobytes() for name, samples in sound.items()}
+        files |= {name: np.asarray(samples, "<f4").tobytes() for name, samples in sounds.items()}
         for name, content in files.items():
             (out / name).write_bytes(content)
     except OSError as error:
@@ -87,7 +87,7 @@ def tone(container: str, codec: str) -> bytes:
     sound = io.BytesIO()
     with av.open(sound, "w", format=container, options={"fflags": "+bitexact"}) as file:
         stream: Any = file.add_stream(codec, rate=rate, layout="stereo")
-        stream.codec_context.flags |= 1 << 23  # bitexact: no version of the encoder in the file
+        stream.codec_context.flags |= 1 << 23  # AV_CODEC_FLAG_BITEXACT: no version of the encoder in the file
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(stereo, np.float32), format="fltp", layout="stereo")
         frame.sample_rate = rate
         shaped = av.AudioResampler(stream.codec_context.format, "stereo", rate)
@@ -106,19 +106,16 @@ def downmixes() -> dict[str, Any]:
     }
 
 
-def resampled() -> dict[str, Any]:
-    """Kernel and cases, and the sounds of the cases by file name."""
+def resampled() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Kernel and cases; and the sounds of the cases by file name, float32 `(samples,)`."""
     kernel = KaiserSinc(RESAMPLER["taps"], RESAMPLER["beta"], RESAMPLER["cutoff"])
-    found: dict[str, Any] = {"resampler": RESAMPLER, "tolerance": 1e-6, "cases": []}
+    cases, sounds = [], {}
     for rate_in, rate_out in RATES:
-        name = f"resampler_{rate_in}_{rate_out}"
-        given = golden_waveform(round(SECONDS * rate_in), rate_in)
-        found[f"{name}_in.f32"] = given
-        found[f"{name}_out.f32"] = resample(given, rate_in, rate_out, kernel)
-        found["cases"].append(
-            {"rate_in": rate_in, "rate_out": rate_out, "in": f"{name}_in.f32", "out": f"{name}_out.f32"}
-        )
-    return found
+        before, behind = (f"resampler_{rate_in}_{rate_out}_{end}.f32" for end in ("in", "out"))
+        sounds[before] = golden_waveform(round(SECONDS * rate_in), rate_in)
+        sounds[behind] = resample(sounds[before], rate_in, rate_out, kernel)
+        cases.append({"rate_in": rate_in, "rate_out": rate_out, "in": before, "out": behind})
+    return {"resampler": RESAMPLER, "tolerance": 1e-6, "cases": cases}, sounds
 
 
 def window_cases(rate: int, size: int, hop_s: float) -> dict[str, Any]:

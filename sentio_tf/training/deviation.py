@@ -70,6 +70,7 @@ class Deviation:
     high: np.ndarray  # (2,)
 
     def layer(self, **kwargs: Any) -> StandardDeviation:
+        """Features `(batch, d)` -> `(batch, 2)`; `kwargs` of the layer."""
         return StandardDeviation(self.kernel, self.bias, self.low, self.high, **kwargs)
 
     @classmethod
