@@ -3,12 +3,13 @@ import contextlib
 import dataclasses
 import errno
 import hashlib
+import itertools
 import zipfile
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sentio_tf.errors import DataError, ModelError
@@ -200,6 +201,7 @@ def test_a_missing_package_is_named_before_a_download(wheel, tmp_path, monkeypat
 
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.floats(0, 1, exclude_max=True), bits=st.integers(1, 255))
+@example(place=0.97, bits=1)  # the size of the directory, which then seems empty
 def test_no_wrong_byte_gives_wrong_weights(by_hand, tmp_path, place, bits):
     path = fetch("tiny", tmp_path / "cache")
     expected = load(path)
@@ -214,6 +216,22 @@ def test_no_wrong_byte_gives_wrong_weights(by_hand, tmp_path, place, bits):
     assert sorted(found) == sorted(expected)
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value)
+
+
+def test_no_wrong_byte_at_the_end_of_the_file_goes_unnoticed(by_hand, tmp_path):
+    """Where a zip keeps its directory: every bit of it, one after another."""
+    path = fetch("tiny", tmp_path / "cache")
+    content, names = path.read_bytes(), sorted(load(path))
+    damaged = tmp_path / "damaged.npz"
+    for place, bit in itertools.product(range(len(content) - 22, len(content)), range(8)):
+        wrong = bytearray(content)
+        wrong[place] ^= 1 << bit
+        damaged.write_bytes(wrong)
+        try:
+            found = load(damaged)
+        except ModelError:
+            continue
+        assert sorted(found) == names
 
 
 def test_unknown_name(tmp_path):
