@@ -22,6 +22,7 @@ from .listen import listen
 from .models import models
 from .predict import predict
 from .verify import verify
+from .web import web
 
 
 class Group(click.Group):
@@ -45,5 +46,5 @@ def main() -> None:
 
 
 TRAINING = (data, features, fit, distill, evaluate, compare, report)
-for command in (predict, listen, models, *TRAINING, export, verify, benchmark):
+for command in (predict, listen, models, *TRAINING, export, web, verify, benchmark):
     main.add_command(command)
