@@ -122,7 +122,7 @@ def _list(content: dict[str, bytes]) -> bytes:
     total = hashlib.sha256()
     for name, data in sorted(content.items()):
         total.update(f"{name}\0{hashlib.sha256(data).hexdigest()}\n".encode())
-    about = {"version": total.hexdigest()[:16], "model": MODEL, "files": ["./", *sorted(content)]}
+    about = {"version": total.hexdigest()[:16], "model": MODEL, "files": ["./", *sorted({*content, LIST})]}
     return f"self.SENTIO = {json.dumps(about, indent=1)};\n".encode()
 
 

@@ -1,16 +1,15 @@
 const THEMES = [
-  [null, "Theme: auto", "Colours: as the system has them"],
-  ["light", "Theme: light", "Colours: light"],
-  ["dark", "Theme: dark", "Colours: dark"],
+  [null, "Theme: auto"], // as the system has it
+  ["light", "Theme: light"],
+  ["dark", "Theme: dark"],
 ];
 
 /** A button that goes through the themes; theme.js applies the chosen one before the first paint. */
 export function setUpTheme(button) {
   const root = document.documentElement;
   const show = () => {
-    const [, text, label] = THEMES.find(([name]) => name === (root.dataset.theme ?? null)) ?? THEMES[0];
+    const [, text] = THEMES.find(([name]) => name === (root.dataset.theme ?? null)) ?? THEMES[0];
     button.textContent = text;
-    button.setAttribute("aria-label", label);
   };
   button.addEventListener("click", () => {
     const at = THEMES.findIndex(([name]) => name === (root.dataset.theme ?? null));

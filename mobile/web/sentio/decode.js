@@ -24,9 +24,11 @@ export async function open(file, mediabunny) {
     const track = await understood(input, () => input.getPrimaryAudioTrack());
     if (!track) throw new SentioError(`${named(file)}holds no sound; choose another file`);
     const codec = await understood(input, () => track.getCodec());
-    if (!codec) {
-      throw new SentioError(`${named(file)}is protected, or in a code that is not known; choose a file without protection`);
+    // FairPlay's name of a sample, and that of the common encryption.
+    if (/^(drms|enca)$/i.test(String(await track.getInternalCodecId()))) {
+      throw new SentioError(`${named(file)}is protected, and only its seller's program may play it; choose a file without protection`);
     }
+    if (!codec) throw new SentioError(`${named(file)}is in a code that is not known; convert it to wav or mp3`);
     const sampleRate = await track.getSampleRate();
     if (!(await track.canDecode())) {
       const error = new SentioError(`${named(file)}holds ${codec}, which this browser does not decode; try another browser or mp3`);
