@@ -11,6 +11,8 @@ import { mood } from "./sentio/circumplex.js";
 
 const $ = (id) => document.getElementById(id);
 const BLOCK_S = 10; // of what is decoded at once, handed over
+const asked = new URLSearchParams(location.search); // ?threads=1&runs=50, to compare devices
+const RUNS = Math.min(1000, Math.max(1, Number(asked.get("runs")) || 10));
 
 const songs = new Map();
 let card = null;
@@ -32,7 +34,8 @@ async function start() {
   if (!model) throw new SentioError("this page was not written by sentio-tf web: there is no model beside it");
   if (!("WebAssembly" in self && "Worker" in self)) throw new SentioError("this browser has no WebAssembly; update it");
   await offline();
-  const threads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
+  const cores = Number(asked.get("threads")) || Math.min(4, navigator.hardwareConcurrency || 1);
+  const threads = self.crossOriginIsolated ? Math.min(16, Math.max(1, Math.round(cores))) : 1;
   worker = new Worker("worker.js");
   worker.onmessage = ({ data }) => answers[data.type](data);
   worker.onerror = () => trouble("the part of this page that judges did not start; reload the page, or update the browser");
@@ -58,6 +61,7 @@ const answers = {
     card = data.card;
     $("status").textContent = `Ready. ${card.name}, ${data.threads > 1 ? `${data.threads} threads` : "one thread"}.`;
     for (const id of ["choose", "record", "measure"]) $(id).disabled = false;
+    $("measure").textContent = `Measure ${RUNS} windows`;
     describe();
     document.body.dataset.ready = "true";
   },
@@ -348,7 +352,7 @@ addEventListener("drop", (event) => {
 $("measure").addEventListener("click", () => {
   $("measure").disabled = true;
   $("latency").textContent = "Warming up …";
-  worker.postMessage({ type: "benchmark", runs: 10 });
+  worker.postMessage({ type: "benchmark", runs: RUNS });
 });
 
 $("save").addEventListener("click", () => {

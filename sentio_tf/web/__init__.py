@@ -101,7 +101,7 @@ def sources() -> dict[str, Path]:
         if (place / "index.html").is_file():
             files = (p for p in place.rglob("*") if p.is_file() and p.relative_to(place).parts[0] not in LEFT_OUT)
             return {p.relative_to(place).as_posix(): p for p in sorted(files)}
-    raise SentioError("expected the page's files in the package, received an installation without; install sentio-tf again")
+    raise SentioError("expected the page in the package, received an installation without; install sentio-tf again")
 
 
 def _without_map(script: bytes) -> bytes:

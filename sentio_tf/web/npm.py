@@ -1,4 +1,4 @@
-"""Packages of the npm registry for the page: through the user's own npm, pinned by their hash, no script of theirs run."""
+"""Packages of the npm registry for the page: through the user's own npm, pinned by hash, no script of theirs run."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def fetch(package: Package, root: Path, *, report: Callable[[str], None] | None 
         _check(target, package)
     except OSError as error:
         raise ModelError(
-            f"{folder}: {package.name} cannot be written ({error.strerror or error}); free space or name another --cache"
+            f"{folder}: {package.name} cannot be written ({error.strerror or error}); free space, or another --cache"
         ) from None
     return target
 
@@ -86,8 +86,8 @@ def _download(package: Package, place: Path, by_hand: str) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise ModelError(
-            f"expected npm to get {package.name}@{package.version}, received a machine without it; install Node.js with "
-            f"npm, {by_hand}"
+            f"expected npm to get {package.name}@{package.version}, received a machine without it; install Node.js "
+            f"with npm, {by_hand}"
         )
     wanted = f"{package.name}@{package.version}"
     command = [npm, "pack", wanted, "--ignore-scripts", "--silent", "--pack-destination", str(place)]

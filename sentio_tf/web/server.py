@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 from ..errors import SentioError
 
@@ -12,7 +13,7 @@ from ..errors import SentioError
 class Handler(SimpleHTTPRequestHandler):
     """Types of its own: those of the operating system may call a script text/plain."""
 
-    extensions_map = {
+    extensions_map: ClassVar[dict[str, str]] = {
         "": "application/octet-stream",
         ".css": "text/css; charset=utf-8",
         ".html": "text/html; charset=utf-8",
