@@ -21,6 +21,7 @@ test: .venv/dev lint
 # Pages in a real Chromium.
 browser: .venv/dev
 	tools/ensure_chromium.sh
+	tools/ensure_node.sh
 	$(BIN)/python -m pytest -m browser
 
 lint: .venv/dev

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 from ..errors import SentioError
 
@@ -13,7 +12,7 @@ from ..errors import SentioError
 class Handler(SimpleHTTPRequestHandler):
     """Types of its own: those of the operating system may call a script text/plain."""
 
-    extensions_map: ClassVar[dict[str, str]] = {
+    extensions_map = {  # noqa: RUF012  # as its base class has it
         "": "application/octet-stream",
         ".css": "text/css; charset=utf-8",
         ".html": "text/html; charset=utf-8",
