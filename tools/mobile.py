@@ -99,7 +99,7 @@ def answers_of(found: list[dict]) -> dict[str, list[float]]:
 
 def jvm(songs: list[Path], runs: int) -> Found:
     """Kotlin on the JVM, LiteRT through JNA."""
-    jar = MOBILE / "android" / "jvm" / "target" / "sentio-analyze.jar"
+    jar = MOBILE / "android" / "jvm" / "target" / "sentio-jvm.jar"
     if not jar.exists():
         subprocess.run(["mvn", "-q", "-f", str(MOBILE / "android"), "package", "-DskipTests"], check=True)
     found = lines(["java", "-jar", str(jar), "--benchmark", str(runs), str(find_model()), *map(str, songs)])
