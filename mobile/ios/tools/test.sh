@@ -22,7 +22,7 @@ echo "lint"
   SentioKit/Package.swift
 echo "parse"
 for source in App/Sources/*.swift; do
-  "$swift" swiftc -frontend -parse -swift-version 6 "$source"
+  "$swift" swiftc -frontend -parse -swift-version 5 "$source"
 done
 cd SentioKit
 exec "../$swift" swift test --configuration release "$@"

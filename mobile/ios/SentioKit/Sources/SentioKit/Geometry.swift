@@ -12,6 +12,7 @@ public struct CircumplexGeometry: Equatable, Sendable {
 
   public var center: CGPoint { CGPoint(x: side / 2, y: side / 2) }
   public var radius: Double { side / 2 - inset }
+  public var rim: CGRect { CGRect(x: inset, y: inset, width: 2 * radius, height: 2 * radius) }
 
   /// Place of a point; what lies outside of [-1, 1] is drawn at the rim.
   public func place(valence: Double, arousal: Double) -> CGPoint {

@@ -7,7 +7,7 @@ public protocol SoundSource {
 }
 
 /// How far a song was heard, and what was found until then.
-public struct Progress: Sendable {
+public struct SongProgress: Sendable {
   public let heardS: Double
   public let timeline: Timeline
 }
@@ -17,7 +17,7 @@ public struct Progress: Sendable {
 /// - Parameter onProgress: is called after every block.
 /// - Throws: `SentioError` if the sound cannot be read or holds nothing, `CancellationError` if the task is cancelled.
 public func listen<Source: SoundSource>(
-  to source: Source, with engine: any Engine, onProgress: @Sendable (Progress) async -> Void = { _ in }
+  to source: Source, with engine: any Engine, onProgress: @Sendable (SongProgress) async -> Void = { _ in }
 ) async throws -> Timeline {
   var source = source
   var analyzer = try Analyzer(engine: engine, sampleRate: source.sampleRate)
@@ -27,7 +27,7 @@ public func listen<Source: SoundSource>(
     guard let count = block.first?.count, count > 0 else { continue }
     try await analyzer.push(block)
     heard += count
-    await onProgress(Progress(heardS: Double(heard) / source.sampleRate, timeline: analyzer.timeline))
+    await onProgress(SongProgress(heardS: Double(heard) / source.sampleRate, timeline: analyzer.timeline))
   }
   try Task.checkCancellation()
   try await analyzer.finish()

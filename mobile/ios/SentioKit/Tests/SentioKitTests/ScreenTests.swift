@@ -16,6 +16,7 @@ final class ScreenTests: XCTestCase {
   func testCircumplex() throws {
     let geometry = CircumplexGeometry(side: 200, inset: 20)
     XCTAssertEqual(geometry.radius, 80)
+    XCTAssertEqual(geometry.rim, CGRect(x: 20, y: 20, width: 160, height: 160))
     XCTAssertEqual(geometry.place(valence: 0, arousal: 0), geometry.center)
     XCTAssertEqual(geometry.place(valence: 1, arousal: 0), CGPoint(x: 180, y: 100), "pleasant is to the right")
     XCTAssertEqual(geometry.place(valence: 0, arousal: 1), CGPoint(x: 100, y: 20), "energetic is up")
@@ -86,6 +87,23 @@ final class ScreenTests: XCTestCase {
     let parts = try XCTUnwrap(object["timeline"] as? [[String: Double]])
     XCTAssertEqual(parts, [["start_s": 0, "end_s": 30, "valence": 0.5, "arousal": 0.25]])
     XCTAssertFalse(try report.json(pretty: false).contains(UInt8(ascii: "\n")))
+  }
+
+  func testMessages() {
+    XCTAssertEqual(
+      Messages.unreadable("a.wma", "format"),
+      "a.wma cannot be read as sound (format); choose an mp3, m4a, wav or flac file")
+    XCTAssertEqual(Messages.breaksOff("a.mp3", atS: 65), "a.mp3 is damaged after 1:05; get it again")
+    XCTAssertEqual(Messages.heard(12.4, ofS: 30), "0:12 of 0:30 until the first answer")
+    let all = [
+      Messages.microphoneDenied, Messages.microphoneBusy, Messages.noMicrophone, Messages.interrupted,
+      Messages.routeChanged, Messages.protected, Messages.noModel,
+    ]
+    XCTAssertEqual(Set(all).count, all.count)
+    for text in all {
+      XCTAssertTrue(text.contains("; "), "what happened; what to do: \(text)")
+      XCTAssertFalse(text.contains("\n") || text.contains("!"), text)
+    }
   }
 
   func testFootprint() throws {
