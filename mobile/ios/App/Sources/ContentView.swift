@@ -6,6 +6,7 @@ import UniformTypeIdentifiers
 struct ContentView: View {
   @EnvironmentObject private var song: SongModel
   @EnvironmentObject private var player: Player
+  @Environment(\.scenePhase) private var phase
   @State private var isPicking = false
 
   var body: some View {
@@ -37,6 +38,13 @@ struct ContentView: View {
     }
     .onChange(of: song.sound) { sound in
       if let sound { player.open(sound) } else { player.close() }
+    }
+    .onChange(of: phase) { phase in
+      if phase == .background { song.leftScreen() }
+    }
+    .onChange(of: song.state) { state in
+      // The lock screen would end the recording.
+      UIApplication.shared.isIdleTimerDisabled = state == .recording
     }
   }
 }

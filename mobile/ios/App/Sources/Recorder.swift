@@ -29,6 +29,8 @@ final class Recorder {
   private var observers: [NSObjectProtocol] = []
   private var blocks: AsyncStream<[[Float]]>.Continuation?
 
+  var isRunning: Bool { blocks != nil }
+
   /// Asks the user once; the system remembers the answer.
   nonisolated static func isPermitted() async -> Bool {
     await withCheckedContinuation { continuation in

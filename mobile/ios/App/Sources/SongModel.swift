@@ -84,8 +84,18 @@ final class SongModel: ObservableObject {
   }
 
   /// The end of a recording: what was heard is judged.
-  func stopRecording() {
-    recorder.stop()
+  func stopRecording(because reason: String? = nil) {
+    if recorder.isRunning {
+      recorder.stop(because: reason)
+      state = .listening
+    } else if heardS == 0 {
+      cancel()  // before it began
+    }
+  }
+
+  /// Without a screen an app may not record.
+  func leftScreen() {
+    if recorder.isRunning { stopRecording(because: Messages.interrupted) }
   }
 
   /// Without an answer.
@@ -123,7 +133,8 @@ final class SongModel: ObservableObject {
 
   private func heard(_ progress: SongProgress, of song: Int) {
     guard song == current else { return }
-    heardS = progress.heardS
+    // A file is heard much faster than it sounds: the screen need not follow every block.
+    if progress.heardS - heardS >= max(0.5, (durationS ?? 0) / 200) { heardS = progress.heardS }
     if progress.timeline.windows != timeline?.windows { timeline = progress.timeline }
   }
 

@@ -86,6 +86,15 @@ public struct WindowGroup<Content: View>: Scene {
   public var projectedValue: ObjectWrapper<Object> { fatalError() }
 }
 
+public enum ScenePhase: Sendable { case background, inactive, active }
+public struct EnvironmentValues {
+  public var scenePhase: ScenePhase { fatalError() }
+}
+@MainActor @preconcurrency @propertyWrapper public struct Environment<Value> {
+  public init(_ keyPath: KeyPath<EnvironmentValues, Value>) { fatalError() }
+  public var wrappedValue: Value { fatalError() }
+}
+
 public struct LocalizedStringKey: ExpressibleByStringInterpolation, Equatable {
   public init(stringLiteral value: String) { fatalError() }
 }
@@ -232,7 +241,8 @@ public struct GraphicsContext {
   public func stroke(_ path: Path, with shading: Shading, style: StrokeStyle) { fatalError() }
 }
 public struct Canvas: Leaf {
-  public init(renderer: @escaping (inout GraphicsContext, CGSize) -> Void) { fatalError() }
+  public typealias Renderer = (inout GraphicsContext, CGSize) -> Void  // codespell:ignore inout
+  public init(renderer: @escaping Renderer) { fatalError() }
 }
 public protocol Gesture {}
 public struct DragGesture: Gesture {
@@ -321,6 +331,11 @@ extension View {
 }
 
 // UIKit's.
-public enum UIApplication {
-  public static let openSettingsURLString = ""
+@MainActor open class UIApplication {
+  public nonisolated static let openSettingsURLString = ""
+  public class var shared: UIApplication { fatalError() }
+  public var isIdleTimerDisabled: Bool {
+    get { fatalError() }
+    set { fatalError() }
+  }
 }
