@@ -142,11 +142,16 @@ def test_without_the_library_one_line_says_what_to_do(tmp_path):
     )
 
 
+@pytest.fixture
+def environment() -> dict[str, str]:
+    return {**os.environ, "SENTIO_LITERT": os.environ.get("SENTIO_LITERT") or litert()}
+
+
 @pytest.mark.slow
-def test_swift():
+def test_swift(environment):
     done = subprocess.run(
         [IOS / "tools" / "test.sh"],
-        env={**os.environ, "SENTIO_LITERT": os.environ.get("SENTIO_LITERT") or litert()},
+        env=environment,
         capture_output=True,
         text=True,
         timeout=1800,
@@ -156,3 +161,39 @@ def test_swift():
     count, failures = map(int, re.findall(r"Executed (\d+) tests, with (\d+) failures", said)[-1])
     assert failures == 0
     assert count >= 40
+
+
+@pytest.mark.slow
+def test_analyze(environment):
+    golden = ROOT / "mobile" / "golden"
+    registry = json.loads((MODELS / "registry.json").read_text(encoding="utf-8"))
+    model = MODELS / next(m["file"] for m in registry["models"] if m["name"] == registry["default"])
+
+    def analyze(*arguments) -> subprocess.CompletedProcess:
+        command = [IOS / "tools" / "swift.sh", "swift", "run", "--quiet", "--configuration", "release", "analyze"]
+        return subprocess.run(
+            [*command, *map(str, arguments)],
+            cwd=IOS / "SentioKit",
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=1800,
+        )
+
+    done = analyze(model, golden / "tone.wav", golden / "tone.mp3", "--benchmark", 2)
+    assert done.returncode == 1, done.stderr
+    answer, failure, latency = (json.loads(line) for line in done.stdout.splitlines())
+    expected = json.loads((golden / "answers.json").read_text(encoding="utf-8"))["files"]
+    tone = next(case for case in expected["cases"] if case["file"] == "tone.wav")
+    assert answer["valence"] == pytest.approx(tone["valence"], abs=expected["tolerance"])
+    assert answer["arousal"] == pytest.approx(tone["arousal"], abs=expected["tolerance"])
+    assert answer["windows"] == 1
+    assert failure == {
+        "path": str(golden / "tone.mp3"),
+        "error": "expected a WAV file, received another one; convert it",
+    }
+    assert (latency["runs"], latency["threads"]) == (2, 1)
+    assert 0 < latency["median_ms"] <= latency["p95_ms"]
+    wrong = analyze(model, "--benchmark", "many")
+    assert wrong.returncode == 2
+    assert wrong.stderr.splitlines()[-1] == "expected a number above 0 behind --benchmark, received many"

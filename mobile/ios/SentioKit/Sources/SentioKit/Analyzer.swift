@@ -44,7 +44,8 @@ public struct Analyzer: Sendable {
   private mutating func judge(_ windows: [Window]) async throws -> [Segment] {
     var found: [Segment] = []
     for window in windows {
-      let silent = peak(of: window.samples) < engine.card.windows.silencePeak
+      let peak = try peak(of: window)
+      let silent = peak < engine.card.windows.silencePeak
       let answer = silent ? nil : try await engine.run(window.samples)
       if let segment = timeline.add(window, answer) { found.append(segment) }
     }
@@ -52,8 +53,20 @@ public struct Analyzer: Sendable {
   }
 }
 
-private func peak(of samples: [Float]) -> Double {
+/// Floats above this are integers that were stored as floats, rather than sound in [-1, 1].
+private let absurdPeak: Float = 16
+
+/// Largest magnitude.  What is no number must not reach the model: some answer it as if it were sound.
+private func peak(of window: Window) throws -> Double {
   var peak: Float = 0
-  for sample in samples { peak = max(peak, abs(sample)) }
+  for sample in window.samples {
+    guard sample.isFinite else {
+      throw SentioError("the sound holds NaN or infinity near \(Texts.time(window.startS)); convert the file again")
+    }
+    peak = max(peak, abs(sample))
+  }
+  if peak > absurdPeak {
+    throw SentioError("expected samples in [-1, 1], received \(peak) near \(Texts.time(window.startS)); scale the file")
+  }
   return Double(peak)
 }

@@ -82,6 +82,26 @@ final class AnalyzerTests: XCTestCase {
       "expected a hop of more than 0 and at most 10.0 s, received 11.0")
   }
 
+  /// Float files may hold anything; a model answers some of it as if it were sound.
+  func testSoundThatIsNone() async throws {
+    let engine = Scripted(card: try Golden.card(), answers: [])
+    for rate in [22050.0, 44100] {
+      for bad in [Float.nan, .infinity, -.infinity] {
+        let found = await caught {
+          _ = try await listen(
+            to: Generated(sampleRate: rate, blocks: 1) { [[0.5, bad] + [Float](repeating: 0.5, count: 2000)] },
+            with: engine)
+        }
+        XCTAssertEqual(found, "the sound holds NaN or infinity near 0:00; convert the file again")
+      }
+    }
+    let integers = await caught {
+      _ = try await listen(
+        to: Generated(sampleRate: 22050, blocks: 1) { [[Float](repeating: -20000, count: 2000)] }, with: engine)
+    }
+    XCTAssertEqual(integers, "expected samples in [-1, 1], received 20000.0 near 0:00; scale the file")
+  }
+
   /// Stereo at 44.1 kHz through every step but the model.
   func testAnHourInBoundedMemory() async throws {
     let card = try Golden.card()

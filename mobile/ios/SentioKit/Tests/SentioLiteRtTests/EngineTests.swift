@@ -123,15 +123,31 @@ final class EngineTests: XCTestCase {
     }
   }
 
-  /// Sound that is no number is no answer, either.
+  /// An analyzer lets no such sound through; a model that answers NaN for another reason is caught here.
   func testNotANumber() async throws {
     let engine = try engine()
+    var sound = [Float](repeating: 0, count: engine.card.audio.samples)
+    for i in stride(from: 0, to: sound.count, by: 1000) { sound[i] = .infinity }
     do {
-      let answer = try await engine.run([Float](repeating: .nan, count: engine.card.audio.samples))
-      XCTAssertTrue(answer.valence.isFinite && answer.arousal.isFinite)
+      let answer = try await engine.run(sound)
+      XCTFail("\(answer)")
     } catch {
       XCTAssertEqual((error as? SentioError)?.message, "the model answered NaN; export it again")
     }
+  }
+
+  /// The same model with a card that calls its outputs otherwise.
+  func testOutputsThatNotEveryModelHas() async throws {
+    let file = try Data(contentsOf: Golden.model())
+    let distance = #""distance": "domain_distance""#
+    let answers = try Golden.answers()
+    let waveform = Benchmark.goldenWaveform(samples: answers.waveform.samples, sampleRate: answers.waveform.sample_rate)
+    let twice = try await engine(replaced(file, distance, #""deviation":"valence_arousal""#)).run(waveform)
+    XCTAssertEqual(twice.valenceStd, twice.valence)
+    XCTAssertEqual(twice.arousalStd, twice.arousal)
+    XCTAssertNil(twice.distance)
+    let one = message { _ = try engine(replaced(file, distance, #""deviation":"domain_distance""#)) }
+    XCTAssertTrue(one?.hasPrefix("expected predict(waveform [1, 661500]) -> ") == true, "\(one ?? "nothing")")
   }
 
   func testLibrariesThatCannotBeUsed() {
