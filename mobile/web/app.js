@@ -2,7 +2,7 @@ import { CircumplexView } from "./page/circumplex-view.js";
 import { Song, SongList } from "./page/songs.js";
 import { setUpTheme } from "./page/theme-button.js";
 import { TimelineView } from "./page/timeline-view.js";
-import { clock, notes, signed } from "./page/words.js";
+import { clock, signed } from "./page/words.js";
 import { decodeAtOnce } from "./sentio/decode.js";
 import { SentioError } from "./sentio/errors.js";
 import { Recorder } from "./sentio/recorder.js";
@@ -81,7 +81,8 @@ const answers = {
   done({ id, seconds, sampleRate, streams }) {
     const song = songs.get(id);
     if (!song) return;
-    Object.assign(song, { state: "done", seconds, durationS: seconds, sampleRate, streams });
+    Object.assign(song, { state: "done", seconds, durationS: seconds });
+    Object.assign(song.timeline, { sampleRate, streams, durationS: seconds });
     changed(song);
   },
   failed({ id, message }) {
@@ -205,7 +206,7 @@ function refresh() {
   $("title").textContent = song?.name ?? "No song yet";
   $("answer").innerHTML = "";
   $("answer").append(...sentence(song, answer));
-  const found = song && song.state === "done" ? notes({ ...song, timeline, song: answer }) : [];
+  const found = song?.state === "done" ? timeline.warnings() : [];
   $("notes").hidden = !found.length;
   $("notes").replaceChildren(...found.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
   $("save").hidden = song?.state !== "done";
@@ -356,7 +357,7 @@ $("measure").addEventListener("click", () => {
 });
 
 $("save").addEventListener("click", () => {
-  const text = `${JSON.stringify({ file: shown.name, ...shown.timeline.toJSON() }, null, 1)}\n`;
+  const text = `${JSON.stringify({ path: shown.name, ...shown.timeline.toJSON() }, null, 1)}\n`;
   const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
   const link = Object.assign(document.createElement("a"), { href: url, download: `${shown.name.replace(/\.\w+$/, "")}.sentio.json` });
   link.click();

@@ -106,7 +106,8 @@ async function finish(id, streams) {
   if (!song) return;
   report(id, song, await song.analyzer.finish());
   open.delete(id);
-  self.postMessage({ type: "done", id, seconds: song.heard / song.sampleRate, sampleRate: song.sampleRate, streams });
+  const { sampleRate, analyzer } = song;
+  self.postMessage({ type: "done", id, seconds: analyzer.timeline.durationS, sampleRate, streams });
 }
 
 function report(id, { analyzer }, segments) {

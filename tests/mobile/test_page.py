@@ -152,15 +152,17 @@ def test_dropped_files_of_every_kind_get_the_answers_of_predict(page, tune, pred
     for file in files:
         page.pick(file.name)
         found, expected = page.saved(), predictor.predict(file)
-        assert found["file"] == file.name
+        assert found["path"] == file.name
         assert found["model"] == expected.model
         assert found["valence"] == pytest.approx(expected.valence, abs=CLOSE), file.name
         assert found["arousal"] == pytest.approx(expected.arousal, abs=CLOSE), file.name
         assert found["mood"] == expected.mood
-        assert found["inDomain"] == expected.in_domain
+        assert found["duration_s"] == pytest.approx(expected.duration_s, abs=0.001)
+        assert found["warnings"] == list(expected.warnings)
+        assert found["in_domain"] == expected.in_domain
         assert len(found["timeline"]) == len(expected.timeline)
         for mine, theirs in zip(found["timeline"], expected.timeline, strict=True):
-            assert (mine["startS"], mine["endS"]) == pytest.approx((theirs.start_s, theirs.end_s), abs=0.002)
+            assert (mine["start_s"], mine["end_s"]) == pytest.approx((theirs.start_s, theirs.end_s), abs=0.002)
             assert (mine["valence"], mine["arousal"]) == pytest.approx((theirs.valence, theirs.arousal), abs=CLOSE)
 
 
@@ -361,9 +363,9 @@ def test_a_recording_is_judged(chromium, address, microphone, predictor):
     page.tab.click("#stop")
     page.judged(1)
     found = page.saved()
-    assert found["file"].startswith("Recording")
-    assert 5.5 < found["timeline"][0]["endS"] < 10
-    assert "repeated to fill a window" in page.tab.inner_text("#notes")
+    assert found["path"].startswith("Recording")
+    assert 5.5 < found["timeline"][0]["end_s"] < 10
+    assert "repeated to fill it" in page.tab.inner_text("#notes")
     assert page.tab.is_visible("#drop")
     # The same sound as a file; where in it the recording began is not known.
     assert found["arousal"] == pytest.approx(predictor.predict(microphone).arousal, abs=0.5)
@@ -427,7 +429,7 @@ def test_damage_in_the_midst_leaves_what_was_heard(page, tmp_path, tune):
     (tmp_path / "half.mp3").write_bytes(content[: len(content) // 2])
     page.choose(tmp_path / "half.mp3")
     page.judged(1)
-    assert page.saved()["timeline"][0]["endS"] == pytest.approx(29.1, abs=2)  # of 47.3, at a varying bit rate
+    assert page.saved()["timeline"][0]["end_s"] == pytest.approx(29.1, abs=2)  # of 47.3, at a varying bit rate
 
 
 @pytest.mark.parametrize(

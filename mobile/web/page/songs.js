@@ -13,8 +13,6 @@ export class Song {
     this.message = "";
     this.seconds = 0; // heard
     this.durationS = null; // of the whole, where known
-    this.sampleRate = 0;
-    this.streams = 1;
     this.url = null; // of the sound, for the player
   }
 

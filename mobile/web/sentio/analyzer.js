@@ -22,6 +22,7 @@ export class Analyzer {
       minTailS: card.windows.min_tail_s ?? 1, // cards of before it was stated
     });
     this.timeline = new Timeline(card);
+    this.timeline.sampleRate = sampleRate;
   }
 
   /** The next samples of all channels; returns the segments that they complete. */
@@ -33,6 +34,7 @@ export class Analyzer {
   async finish() {
     const last = this.windows.push(this.resampler.finish());
     const segments = await this.judge([...last, ...this.windows.finish()]);
+    this.timeline.durationS = this.windows.total / this.windows.rate;
     if (!this.windows.total) throw new SentioError("the file holds no sound; choose another one");
     if (!this.timeline.segments.length) {
       throw new SentioError("the file is silent throughout; there is nothing to judge");
@@ -43,7 +45,7 @@ export class Analyzer {
   async judge(windows) {
     const found = [];
     for (const window of windows) {
-      const silent = peakOf(window.samples) < this.engine.card.windows.silence_peak;
+      const silent = peakOf(window) < this.engine.card.windows.silence_peak;
       const segment = this.timeline.add(window, silent ? null : await this.engine.run(window.samples));
       if (segment) found.push(segment);
     }
@@ -51,8 +53,21 @@ export class Analyzer {
   }
 }
 
-function peakOf(samples) {
+// Floats beyond are integers that were stored as floats, no sound in [-1, 1].
+const ABSURD_PEAK = 16;
+
+/** Largest magnitude.  What is no number must not reach the model: it would answer it as if it were sound. */
+function peakOf({ samples, startS }) {
   let peak = 0;
-  for (let i = 0; i < samples.length; i++) peak = Math.max(peak, Math.abs(samples[i]));
+  for (let i = 0; i < samples.length; i++) {
+    const magnitude = Math.abs(samples[i]);
+    if (!Number.isFinite(magnitude)) {
+      throw new SentioError(`the sound holds NaN or infinity near ${startS.toFixed(0)} s; convert the file again`);
+    }
+    if (magnitude > peak) peak = magnitude;
+  }
+  if (peak > ABSURD_PEAK) {
+    throw new SentioError(`expected samples in [-1, 1], received ${peak.toFixed(0)} near ${startS.toFixed(0)} s; scale the file`);
+  }
   return peak;
 }

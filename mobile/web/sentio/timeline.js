@@ -7,6 +7,10 @@ export class Timeline {
     this.segments = []; // {startS, endS, valence, arousal, std, distance}
     this.silent = 0; // windows that held nothing
     this.repeated = false;
+    // What is known of the sound: its rate [Hz], length [s] and how many tracks the file has.
+    this.sampleRate = null;
+    this.durationS = null;
+    this.streams = 1;
   }
 
   /** @param window of `Windows`; @param answer of `Engine`, null for a silent window. */
@@ -54,16 +58,46 @@ export class Timeline {
     return best?.segment ?? null;
   }
 
-  /** What a user would share: plain numbers. */
+  /** What to know beside the answer, in the words of `sentio-tf predict`. */
+  warnings() {
+    const { audio } = this.card;
+    const found = [];
+    if (this.repeated && this.durationS != null) {
+      const window = audio.samples / audio.sample_rate;
+      found.push(`shorter than one window of ${window} s: ${this.durationS.toFixed(2)} s were repeated to fill it`);
+    }
+    if (this.silent) found.push(`${this.silent} silent windows were left out`);
+    if (this.sampleRate && this.sampleRate < LOW_RATE) {
+      const top = this.sampleRate / 2000;
+      found.push(`sampled at ${this.sampleRate} Hz: nothing above ${top} kHz, less than the model listens to`);
+    }
+    if (this.streams > 1) found.push(`holds ${this.streams} audio streams: the first was heard`);
+    if (this.song()?.inDomain === false) {
+      found.push("does not sound like the music the model was trained on: take the answer with caution");
+    }
+    return found;
+  }
+
+  /** What a user would share: the fields of `sentio-tf predict --format json --timeline`. */
   toJSON() {
     const song = this.song();
     return {
       model: this.card.name,
-      ...song,
+      valence: song?.valence ?? null,
+      arousal: song?.arousal ?? null,
+      valence_std: song?.valenceStd ?? null,
+      arousal_std: song?.arousalStd ?? null,
+      quadrant: song?.quadrant ?? null,
+      mood: song?.mood ?? null,
+      duration_s: this.durationS,
       windows: this.segments.length + this.silent,
-      timeline: this.segments.map(({ startS, endS, valence, arousal }) => ({ startS, endS, valence, arousal })),
+      in_domain: song?.inDomain ?? null,
+      warnings: this.warnings(),
+      timeline: this.segments.map(({ startS, endS, valence, arousal }) => ({ start_s: startS, end_s: endS, valence, arousal })),
     };
   }
 }
 
+// Below it the music lacks bands that the model listens to [Hz].
+const LOW_RATE = 16000;
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;

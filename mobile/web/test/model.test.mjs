@@ -97,6 +97,17 @@ test("silence, and nothing at all", async () => {
   assert.throws(() => new Analyzer(engine, 44100.5), /expected sample rates in Hz/);
 });
 
+test("what is no sound is refused before it reaches the model", async () => {
+  const engine = engineOf(Card.parse(text("card.json")), async () => assert.fail("no sound is not judged"));
+  for (const [sample, said] of [[NaN, /NaN or infinity near 0 s/], [-Infinity, /NaN or infinity/], [32767, /received 3\d{4} near 0 s; scale/]]) {
+    const analyzer = new Analyzer(engine, 22050);
+    const block = new Float32Array(22050).fill(0.1);
+    block.fill(sample, 500, 600);
+    await analyzer.push([block]);
+    await assert.rejects(analyzer.finish(), said);
+  }
+});
+
 test("an hour in bounded memory, and two songs that know nothing of each other", async () => {
   const card = Card.parse(text("card.json"));
   const seen = [];

@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { place } from "../page/circumplex-view.js";
 import { ticks } from "../page/timeline-view.js";
-import { clock, notes, signed, spoken } from "../page/words.js";
+import { clock, signed, spoken } from "../page/words.js";
 import { Card } from "../sentio/card.js";
 import { Engine } from "../sentio/engine.js";
 import { SentioError } from "../sentio/errors.js";
@@ -34,14 +34,26 @@ test("numbers and times as people write them", () => {
 
 test("what to know beside the answer", () => {
   const timeline = new Timeline(card);
-  const about = { timeline, song: { inDomain: true }, sampleRate: 44100, seconds: 60, streams: 1 };
-  assert.deepEqual(notes(about), []);
-  timeline.repeated = true;
-  timeline.silent = 2;
-  const found = notes({ ...about, song: { inDomain: false }, sampleRate: 8000, seconds: 2.25, streams: 2 });
-  assert.deepEqual(found.map((line) => line.slice(0, 20)), [
-    "Shorter than 30 s: 2", "2 silent windows wer", "Sampled at 8000 Hz: ", "Holds 2 sound tracks", "Does not sound like ",
+  Object.assign(timeline, { sampleRate: 44100, durationS: 60 });
+  timeline.add({ startS: 0, endS: 30 }, { valence: 0.5, arousal: 0.1, std: null, distance: 0 });
+  assert.deepEqual(timeline.warnings(), []);
+  timeline.add({ startS: 0, endS: 2.25, repeated: true }, { valence: 0.5, arousal: 0.1, std: null, distance: 1e9 });
+  Object.assign(timeline, { silent: 2, sampleRate: 8000, durationS: 2.25, streams: 2 });
+  assert.deepEqual(timeline.warnings(), [
+    "shorter than one window of 30 s: 2.25 s were repeated to fill it",
+    "2 silent windows were left out",
+    "sampled at 8000 Hz: nothing above 4 kHz, less than the model listens to",
+    "holds 2 audio streams: the first was heard",
+    "does not sound like the music the model was trained on: take the answer with caution",
   ]);
+});
+
+test("what is shared has the fields of predict", () => {
+  const timeline = new Timeline(card);
+  const fields = Object.keys(JSON.parse(JSON.stringify(timeline)));
+  const expected = "model valence arousal valence_std arousal_std quadrant mood duration_s windows in_domain warnings timeline";
+  assert.equal(fields.join(" "), expected);
+  assert.equal(timeline.toJSON().valence, null);
 });
 
 test("ticks stand on round times and are not too many", () => {
