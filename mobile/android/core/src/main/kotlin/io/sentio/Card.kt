@@ -108,7 +108,7 @@ class Card private constructor(
                 licence = get("licence") as? String ?: "",
                 audio = Audio(rate, samples, low?.toFloat() ?: 0f, high?.toFloat() ?: 0f),
                 windows = WindowRule(
-                    hopS = number("windows.hop_s") { it > 0 && it * rate <= samples },
+                    hopS = number("windows.hop_s") { it > 0 && (bad.isNotEmpty() || it * rate <= samples) },
                     minTailS = number("windows.min_tail_s", OLD_MIN_TAIL_S) { it >= 0 },
                     silencePeak = number("windows.silence_peak") { it >= 0 },
                 ),

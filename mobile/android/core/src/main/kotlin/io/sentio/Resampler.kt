@@ -65,10 +65,7 @@ class Resampler(rateIn: Int, rateOut: Int, private val kernel: Card.Kernel) {
         for (i in out.indices) {
             val position = (made + i) * down
             val start = (position / up - half - first).toInt()
-            val weights = weights((position % up).toInt())
-            var sum = 0.0
-            for (k in weights.indices) sum += buffer[start + k] * weights[k]
-            out[i] = sum.toFloat()
+            out[i] = product(weights((position % up).toInt()), start)
         }
         made += out.size
         val keep = min(made * down / up - half - first, buffer.size.toLong()).toInt()
@@ -77,6 +74,24 @@ class Resampler(rateIn: Int, rateOut: Int, private val kernel: Card.Kernel) {
             first += keep
         }
         return out
+    }
+
+    /** Sum of the samples from [start] on times [weights]; four sums at once, one alone waits for its last addition. */
+    private fun product(weights: DoubleArray, start: Int): Float {
+        var a = 0.0
+        var b = 0.0
+        var c = 0.0
+        var d = 0.0
+        var k = 0
+        while (k + 3 < weights.size) {
+            a += buffer[start + k] * weights[k]
+            b += buffer[start + k + 1] * weights[k + 1]
+            c += buffer[start + k + 2] * weights[k + 2]
+            d += buffer[start + k + 3] * weights[k + 3]
+            k += 4
+        }
+        while (k < weights.size) a += buffer[start + k] * weights[k++]
+        return (a + b + c + d).toFloat()
     }
 
     /** Of the samples around an output whose place has the fraction [numerator] / up. */

@@ -8,6 +8,9 @@ package io.sentio
  */
 class SentioError(val kind: Kind, override val message: String, cause: Throwable? = null) : Exception(message, cause) {
     enum class Kind {
+        /** There is no model where the app looks for it. */
+        MODEL_MISSING,
+
         /** The file is no TFLite model. */
         NO_MODEL,
 

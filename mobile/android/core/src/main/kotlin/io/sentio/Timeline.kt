@@ -9,7 +9,11 @@ import kotlin.math.max
 data class Segment(val startS: Double, val endS: Double, val answer: Answer) {
     val valence: Double get() = answer.valence
     val arousal: Double get() = answer.arousal
+    val middleS: Double get() = (startS + endS) / 2
 }
+
+/** The window that is heard at [seconds]: of those that hold it the one whose middle is nearest. */
+fun List<Segment>.at(seconds: Double): Segment? = minByOrNull { abs(it.middleS - seconds) }
 
 /**
  * The answer for a song. [std] is how far it may be off, null where the model cannot tell; [inDomain] says whether it
@@ -76,9 +80,6 @@ class Timeline(private val card: Card) {
             if (distances.isEmpty() || threshold == null) null else distances.average() <= threshold,
         )
     }
-
-    /** The window that is heard at [seconds]: of those that hold it the one whose middle is nearest. */
-    fun at(seconds: Double): Segment? = found.minByOrNull { abs((it.startS + it.endS) / 2 - seconds) }
 
     fun warnings(): List<Warning> = listOfNotNull(
         Warning.REPEATED.takeIf { repeated },

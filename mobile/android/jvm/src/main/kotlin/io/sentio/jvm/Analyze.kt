@@ -13,10 +13,11 @@ private const val USAGE = "usage: java -jar sentio-jvm.jar [--benchmark RUNS] MO
 
 /** Prints one line of JSON a file. Exit code 0: done, 1: a file or the model failed, 2: wrong usage. */
 fun main(args: Array<String>) {
-    exitProcess(analyze(args.toList(), ::println, System.err::println))
+    exitProcess(analyze(args.toList(), File("."), ::println, System.err::println))
 }
 
-internal fun analyze(args: List<String>, out: (String) -> Unit, err: (String) -> Unit): Int {
+/** [root] is where the library is looked for, see [LiteRt.find]. */
+internal fun analyze(args: List<String>, root: File, out: (String) -> Unit, err: (String) -> Unit): Int {
     val benchmark = args.firstOrNull() == "--benchmark"
     val runs = if (benchmark) args.getOrNull(1)?.toIntOrNull() ?: 0 else 0
     val rest = args.drop(if (benchmark) 2 else 0)
@@ -25,7 +26,7 @@ internal fun analyze(args: List<String>, out: (String) -> Unit, err: (String) ->
         return 2
     }
     return try {
-        LiteRtEngine(File(rest[0]), LiteRt.load(LiteRt.find(File("")))).use { engine ->
+        LiteRtEngine(File(rest[0]), LiteRt.load(LiteRt.find(root))).use { engine ->
             val times = if (benchmark) Benchmark.measure(engine, runs) else null
             rest.drop(1).map { path -> answer(engine, path, times, out) }.max()
         }

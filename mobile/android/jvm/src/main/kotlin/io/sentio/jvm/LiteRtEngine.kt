@@ -39,7 +39,7 @@ class LiteRtEngine(model: File, private val lib: LiteRt, threads: Int = 1) : Eng
             model.readBytes()
         } catch (error: IOException) {
             throw SentioError(
-                SentioError.Kind.UNREADABLE,
+                SentioError.Kind.MODEL_MISSING,
                 "expected a model, received $model, which cannot be read; check the name",
                 error,
             )
