@@ -33,7 +33,7 @@ class ResourcesTest {
     @Test
     fun `the manifest asks for the microphone only`() {
         val manifest = parse(main.resolve("AndroidManifest.xml"))
-        val permissions = listOf("uses-permission", "uses-permission-sdk-23").flatMap(manifest::all).map { it.android("name") }
+        val permissions = listOf("uses-permission", "uses-permission-sdk-23").flatMap { tag -> manifest.all(tag) }.map { it.android("name") }
         assertEquals(listOf<String?>("android.permission.RECORD_AUDIO"), permissions)
         assertEquals("false", manifest.all("uses-feature").single().android("required"))
         assertEquals("false", manifest.all("application").single().android("allowBackup"))
@@ -129,7 +129,7 @@ class ResourcesTest {
 
     @Test
     fun `texts with numbers can be written`() {
-        val samples = mapOf("f" to 0.5, "d" to 3, "s" to "x")
+        val samples = mapOf<String, Any>("f" to 0.5, "d" to 3, "s" to "x")
         val texts = strings() + values("values", "plurals").flatMap { (name, element) ->
             val items = element.getElementsByTagName("item")
             (0 until items.length).map { "$name $it" to items.item(it).textContent }
@@ -138,7 +138,7 @@ class ResourcesTest {
             val places = Regex("%(\\d+)\\$[-+.0-9]*([a-z])").findAll(text).toList()
             assertTrue(Regex("%(?!%|\\d+\\$)").find(text.replace("%%", "")) == null, "$name: a place without its number")
             assertEquals(places.map { it.groupValues[1].toInt() }.toSet(), (1..places.size).toSet(), name)
-            val values = places.sortedBy { it.groupValues[1].toInt() }.map { samples.getValue(it.groupValues[2]) }
+            val values = places.sortedBy { it.groupValues[1].toInt() }.map<MatchResult, Any> { samples.getValue(it.groupValues[2]) }
             assertTrue(text.format(Locale.ROOT, *values.toTypedArray()).isNotEmpty(), name)
         }
     }
