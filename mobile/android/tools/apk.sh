@@ -16,14 +16,15 @@ print(next(m["file"] for m in registry["models"] if m["name"] == registry["defau
 [ -f "$model" ] || { echo "expected a .tflite, received $model, which is no file" >&2; exit 1; }
 
 setting() { sed -n "s/.*$1 = \"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" app/build.gradle.kts; }
-artifact() { mvn -q -B dependency:3.8.1:copy -Dartifact="$1" -DoutputDirectory="$out/tools" -Dmdep.stripVersion=true; }
+artifact() { mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy -Dartifact="$1" -DoutputDirectory="$out/tools" -Dmdep.stripVersion=true; }
 
 rm -rf "$out"
 mkdir -p "$out"/{r,assets,apk/lib}
 android=$(sed -n 's:.*<android.version>\(.*\)</android.version>.*:\1:p' app/pom.xml)
-kotlin=$(sed -n 's:.*<kotlin.version>\(.*\)</kotlin.version>.*:\1:p' pom.xml)
 artifact "org.robolectric:android-all:$android"
-artifact "org.jetbrains.kotlin:kotlin-stdlib:$kotlin"
+# Android lacks LambdaMetafactory.  This library needs it in two places that the app does not use (streams, comparators
+# of several keys), the ones from 2.0 on everywhere.
+artifact org.jetbrains.kotlin:kotlin-stdlib:1.9.25
 artifact com.jakewharton.android.repackaged:dalvik-dx:16.0.1
 
 cp "$model" "$out/assets/sentio.tflite"
@@ -36,8 +37,14 @@ package() {
 package -m -J "$out/r"
 mvn -q -B -pl core,tflite,app package -Dmaven.test.skip=true -Dr.skip=true -Dr.directory="$out/r"
 
+python3 -m zipfile -e "$out/tools/kotlin-stdlib.jar" "$out/kotlin"
+rm -r "$out/kotlin/META-INF/versions" # modules of Java 9
+if grep -rl LambdaMetafactory {core,app,tflite}/target/classes; then
+    echo "expected classes that dx can convert, received the ones above; see -Xlambdas in pom.xml" >&2
+    exit 1
+fi
 java -Xmx1g -cp "$out/tools/dalvik-dx.jar" com.android.dx.command.Main --dex --min-sdk-version="$(setting minSdk)" \
-    --output="$out/apk/classes.dex" core/target/classes app/target/classes tflite/target/classes "$out/tools/kotlin-stdlib.jar"
+    --output="$out/apk/classes.dex" core/target/classes app/target/classes tflite/target/classes "$out/kotlin"
 cp -r tflite/target/aar/lite/jni/. "$out/apk/lib/"
 package -A "$out/assets" -0 tflite -F "$out/plain.apk"
 (cd "$out/apk" && aapt add "$out/plain.apk" classes.dex lib/*/*.so >/dev/null)
