@@ -5,6 +5,7 @@ import android.os.Build
 import android.os.Bundle
 import android.text.format.Formatter
 import android.view.MenuItem
+import android.view.View
 import android.widget.Button
 import android.widget.ProgressBar
 import android.widget.TextView
@@ -12,9 +13,9 @@ import android.widget.TextView
 /** Latency of a window and memory on this phone. */
 class BenchmarkActivity : Activity() {
     private val session get() = (application as SentioApplication).session
-    private val result by lazy { findViewById<TextView>(R.id.result) }
-    private val progress by lazy { findViewById<ProgressBar>(R.id.progress) }
-    private val start by lazy { findViewById<Button>(R.id.start) }
+    private val result by lazy { view<TextView>(R.id.result) }
+    private val progress by lazy { view<ProgressBar>(R.id.progress) }
+    private val start by lazy { view<Button>(R.id.start) }
 
     private val onChange: () -> Unit = ::show
 
@@ -53,6 +54,8 @@ class BenchmarkActivity : Activity() {
         start.setText(if (working != null) R.string.cancel else R.string.benchmark_start)
         progress.max = working?.runs ?: 1
         progress.progress = working?.done ?: 0
+        result.accessibilityLiveRegion =
+            if (working != null) View.ACCESSIBILITY_LIVE_REGION_NONE else View.ACCESSIBILITY_LIVE_REGION_POLITE
         result.text = when (state) {
             is BenchmarkState.Idle -> getString(R.string.benchmark_hint)
             is BenchmarkState.Working -> resources.getQuantityString(R.plurals.benchmark_running, state.runs, state.done, state.runs)

@@ -131,16 +131,16 @@ class Decoder(context: Context, uri: Uri) : Source {
         )
     }
 
-    /** What extractors and decoders throw, as one line. */
+    /** Extractors and decoders throw many kinds, not all documented; each means that this file cannot be heard. */
     private fun <T> guarded(use: () -> T): T = try {
         use()
     } catch (error: MediaCodec.CryptoException) {
         throw copyProtected(error)
+    } catch (error: SecurityException) {
+        throw unreadable(error)
     } catch (error: IOException) {
         throw unsupported("a file that this phone cannot decode", error)
-    } catch (error: IllegalArgumentException) {
-        throw unsupported("a file that this phone cannot decode", error)
-    } catch (error: IllegalStateException) { // of MediaCodec.CodecException, too
+    } catch (error: RuntimeException) {
         throw unsupported("a file that is damaged or that this phone cannot decode", error)
     }
 

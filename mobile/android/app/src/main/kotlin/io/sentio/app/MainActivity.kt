@@ -23,15 +23,15 @@ import io.sentio.at
 /** Pick or record a song; its mood, the circumplex and the timeline grow while it is heard. */
 class MainActivity : Activity() {
     private val session get() = (application as SentioApplication).session
-    private val mood by lazy { findViewById<TextView>(R.id.mood) }
-    private val numbers by lazy { findViewById<TextView>(R.id.numbers) }
-    private val message by lazy { findViewById<TextView>(R.id.message) }
-    private val progress by lazy { findViewById<ProgressBar>(R.id.progress) }
-    private val circumplex by lazy { findViewById<CircumplexView>(R.id.circumplex) }
-    private val timeline by lazy { findViewById<TimelineView>(R.id.timeline) }
-    private val pick by lazy { findViewById<Button>(R.id.pick) }
-    private val record by lazy { findViewById<Button>(R.id.record) }
-    private val cancel by lazy { findViewById<Button>(R.id.cancel) }
+    private val mood by lazy { view<TextView>(R.id.mood) }
+    private val numbers by lazy { view<TextView>(R.id.numbers) }
+    private val message by lazy { view<TextView>(R.id.message) }
+    private val progress by lazy { view<ProgressBar>(R.id.progress) }
+    private val circumplex by lazy { view<CircumplexView>(R.id.circumplex) }
+    private val timeline by lazy { view<TimelineView>(R.id.timeline) }
+    private val pick by lazy { view<Button>(R.id.pick) }
+    private val record by lazy { view<Button>(R.id.record) }
+    private val cancel by lazy { view<Button>(R.id.cancel) }
     private var selectedS: Double? = null
     private var notice: String? = null // of what kept a song from being started
 
@@ -94,7 +94,7 @@ class MainActivity : Activity() {
         try {
             startActivityForResult(intent, PICK)
         } catch (error: ActivityNotFoundException) {
-            notify(R.string.error_no_picker)
+            tell(R.string.error_no_picker)
         }
     }
 
@@ -127,14 +127,14 @@ class MainActivity : Activity() {
         if (request != RECORD || results.isEmpty()) return // empty: the question itself was interrupted
         when {
             results[0] == PackageManager.PERMISSION_GRANTED -> startRecording()
-            shouldShowRequestPermissionRationale(Manifest.permission.RECORD_AUDIO) -> notify(R.string.error_permission)
-            else -> notify(R.string.error_permission_for_good)
+            shouldShowRequestPermissionRationale(Manifest.permission.RECORD_AUDIO) -> tell(R.string.error_permission)
+            else -> tell(R.string.error_permission_for_good)
         }
     }
 
     private fun startRecording() {
         forget()
-        if (!session.record(getString(R.string.recording_name))) notify(R.string.error_focus)
+        if (!session.record(getString(R.string.recording_name))) tell(R.string.error_focus)
     }
 
     private fun forget() {
@@ -142,7 +142,7 @@ class MainActivity : Activity() {
         notice = null
     }
 
-    private fun notify(text: Int) {
+    private fun tell(text: Int) {
         notice = getString(text)
         show()
     }
@@ -182,6 +182,9 @@ class MainActivity : Activity() {
         progress.isIndeterminate = share == null
         share?.let { progress.progress = (it * progress.max).toInt() }
         showSong()
+        // Read aloud once, when the song has ended, and not four times a second.
+        message.accessibilityLiveRegion =
+            if (working) View.ACCESSIBILITY_LIVE_REGION_NONE else View.ACCESSIBILITY_LIVE_REGION_POLITE
         message.text = text(state)
         message.visibility = if (message.text.isEmpty()) View.GONE else View.VISIBLE
         timeline.show(result()?.segments.orEmpty(), result()?.durationS ?: 0.0, selected())

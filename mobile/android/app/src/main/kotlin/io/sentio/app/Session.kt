@@ -59,7 +59,7 @@ sealed class BenchmarkState {
 class Session(private val context: Context) {
     private val worker = Executors.newSingleThreadExecutor()
     private val main = Handler(Looper.getMainLooper())
-    private val audio = context.getSystemService(AudioManager::class.java)
+    private val audio = checkNotNull(context.getSystemService(AudioManager::class.java))
     private val focus = AudioFocusRequest.Builder(AudioManager.AUDIOFOCUS_GAIN_TRANSIENT_EXCLUSIVE)
         .setAudioAttributes(AudioAttributes.Builder().setContentType(AudioAttributes.CONTENT_TYPE_MUSIC).build())
         .setOnAudioFocusChangeListener({ change -> if (change < 0) interrupt() }, main)

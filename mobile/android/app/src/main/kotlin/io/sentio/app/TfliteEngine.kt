@@ -6,7 +6,7 @@ import io.sentio.Card
 import io.sentio.Engine
 import io.sentio.SentioError
 import org.tensorflow.lite.Interpreter
-import java.io.FileNotFoundException
+import java.io.IOException
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.nio.FloatBuffer
@@ -37,7 +37,7 @@ class TfliteEngine private constructor(override val card: Card, private val inte
         outputs.values.forEach { it.rewind() }
         try {
             interpreter.runSignature(mapOf(card.signature.input to waveform), outputs, card.signature.name)
-        } catch (error: IllegalArgumentException) {
+        } catch (error: RuntimeException) { // of whatever the interpreter finds
             throw SentioError(
                 SentioError.Kind.MODEL_FAILED,
                 "expected an answer of the model, received: ${error.message}; export the model again",
@@ -66,7 +66,7 @@ class TfliteEngine private constructor(override val card: Card, private val inte
         fun load(context: Context, asset: String = ASSET): TfliteEngine {
             val bytes = try {
                 context.assets.open(asset).use { it.readBytes() }
-            } catch (error: FileNotFoundException) {
+            } catch (error: IOException) {
                 throw SentioError(
                     SentioError.Kind.MODEL_MISSING,
                     "expected a model among the assets, received none called $asset; build the app with Gradle",
@@ -78,7 +78,7 @@ class TfliteEngine private constructor(override val card: Card, private val inte
             val card = Card.of(model)
             val interpreter = try {
                 Interpreter(model, Interpreter.Options().setNumThreads(threads))
-            } catch (error: IllegalArgumentException) {
+            } catch (error: RuntimeException) {
                 throw unusable("expected a model that loads, received: ${error.message}", error)
             } catch (error: UnsatisfiedLinkError) {
                 throw unusable("expected LiteRT for this processor, received none", error)

@@ -113,7 +113,7 @@ class ResourcesTest {
         for ((activity, layout) in mapOf("MainActivity" to "activity_main", "BenchmarkActivity" to "activity_benchmark")) {
             val source = code.single { it.nameWithoutExtension == activity }.readText()
             assertTrue("R.layout.$layout" in source)
-            val wanted = Regex("findViewById<(\\w+)>\\(R\\.id\\.(\\w+)\\)").findAll(source).map { it.groupValues[2] to it.groupValues[1] }
+            val wanted = Regex("view<(\\w+)>\\(R\\.id\\.(\\w+)\\)").findAll(source).map { it.groupValues[2] to it.groupValues[1] }
             val found = HashMap<String, String>()
             fun read(name: String) {
                 for (element in parse(main.resolve("res/layout/$name.xml")).all("*")) {
