@@ -68,7 +68,7 @@ class Card private constructor(
             return parse(String(entry, Charsets.UTF_8))
         }
 
-        /** A card from its JSON. Throws [SentioError] for other text, another schema, or a value that cannot be used. */
+        /** A card from its JSON. Throws [SentioError] for other text, another schema, or an unusable value. */
         fun parse(text: String): Card {
             val values = try {
                 Json.parse(text)

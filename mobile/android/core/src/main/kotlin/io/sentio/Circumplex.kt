@@ -16,7 +16,8 @@ object Circumplex {
     }
 
     /** Eight sectors of 45 degrees, counter-clockwise from pleasant; weak and strong words (Russell 1980). */
-    val sectors: List<Pair<Mood, Mood>> = (Mood.values().toList() - Mood.NEUTRAL).chunked(2) { (weak, strong) -> weak to strong }
+    val sectors: List<Pair<Mood, Mood>> =
+        (Mood.values().toList() - Mood.NEUTRAL).chunked(2) { (weak, strong) -> weak to strong }
 
     const val NEUTRAL_RADIUS = 0.1
     const val STRONG_RADIUS = 0.35

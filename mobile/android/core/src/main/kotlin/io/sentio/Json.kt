@@ -48,7 +48,7 @@ object Json {
         for (c in text) {
             when {
                 c == '"' || c == '\\' -> out.append('\\').append(c)
-                c < ' ' || c == '\u2028' || c == '\u2029' -> out.append("\\u").append(c.code.toString(16).padStart(4, '0'))
+                c < ' ' -> out.append("\\u").append(c.code.toString(16).padStart(4, '0'))
                 else -> out.append(c)
             }
         }

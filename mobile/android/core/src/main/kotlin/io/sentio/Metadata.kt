@@ -61,7 +61,8 @@ object Metadata {
 
     private fun bytes(view: ByteBuffer, span: Span): ByteArray {
         // A damaged length must not become an allocation.
-        if (span.length < 0 || span.start < 0 || span.start > view.limit() - span.length) throw IndexOutOfBoundsException()
+        val inside = span.length >= 0 && span.start >= 0 && span.start <= view.limit() - span.length
+        if (!inside) throw IndexOutOfBoundsException("${span.length} bytes at ${span.start}")
         val found = ByteArray(span.length)
         view.duplicate().apply { position(span.start) }.get(found)
         return found

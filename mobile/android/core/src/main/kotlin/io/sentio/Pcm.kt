@@ -31,7 +31,8 @@ data class PcmFormat(val sampleRate: Int, val channels: Int, val encoding: Encod
         if (sampleRate <= 0 || channels <= 0) {
             throw SentioError(
                 SentioError.Kind.UNSUPPORTED,
-                "expected sound of at least one channel, received $channels channels at $sampleRate Hz; convert the file",
+                "expected sound of at least one channel, received $channels channels at $sampleRate Hz; " +
+                    "convert the file",
             )
         }
     }
@@ -39,7 +40,7 @@ data class PcmFormat(val sampleRate: Int, val channels: Int, val encoding: Encod
     /** Of one sample of all channels. */
     val frameBytes: Int get() = channels * encoding.bytes
 
-    /** The whole frames of [bytes], from its position on, to one array a channel, in [-1, 1] unless stored as floats. */
+    /** The whole frames of [bytes], from its position on: an array a channel, in [-1, 1] unless stored as floats. */
     fun read(bytes: ByteBuffer): Array<FloatArray> {
         val view = bytes.slice().order(ByteOrder.LITTLE_ENDIAN)
         val frames = view.remaining() / frameBytes

@@ -106,8 +106,13 @@ class Timeline(private val card: Card) {
             "warnings" to warnings().map { it.name.lowercase() },
         )
         if (withTimeline) {
-            values["timeline"] = found.map {
-                linkedMapOf("start_s" to it.startS, "end_s" to it.endS, "valence" to it.valence, "arousal" to it.arousal)
+            values["timeline"] = found.map { (startS, endS, answer) ->
+                linkedMapOf(
+                    "start_s" to startS,
+                    "end_s" to endS,
+                    "valence" to answer.valence,
+                    "arousal" to answer.arousal,
+                )
             }
         }
         return Json.write(values)

@@ -22,16 +22,29 @@ class AnalyzerTest {
 
     @Test
     fun `an hour of stereo in bounded memory`() {
-        val analyzer = Analyzer(engine(), 44100)
-        val block = FloatArray(44100) { 0.25f }
+        val analyzer = Analyzer(engine(), rate)
+        val block = FloatArray(rate) { 0.25f }
         repeat(3600) {
             analyzer.push(arrayOf(block, block))
-            assertTrue(analyzer.held < 2 * card.audio.samples + rate + 2000)
+            assertTrue(analyzer.held < 2 * card.audio.samples + rate)
         }
         analyzer.finish()
         assertEquals(239, analyzer.timeline.segments.size)
         assertEquals(3600.0, analyzer.timeline.durationS, 1e-3)
         assertTrue(analyzer.timeline.toJson("hour").length < 30_000)
+    }
+
+    @Test
+    fun `minutes at another rate in bounded memory`() {
+        val analyzer = Analyzer(engine(), 48000)
+        val block = FloatArray(4800) { 0.25f }
+        repeat(1200) {
+            analyzer.push(arrayOf(block, block))
+            assertTrue(analyzer.held < 2 * card.audio.samples + rate + 1000)
+        }
+        analyzer.finish()
+        assertEquals(7, analyzer.timeline.segments.size)
+        assertEquals(120.0, analyzer.timeline.durationS, 1e-3)
     }
 
     @Test

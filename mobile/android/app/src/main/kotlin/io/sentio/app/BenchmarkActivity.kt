@@ -58,7 +58,8 @@ class BenchmarkActivity : Activity() {
             if (working != null) View.ACCESSIBILITY_LIVE_REGION_NONE else View.ACCESSIBILITY_LIVE_REGION_POLITE
         result.text = when (state) {
             is BenchmarkState.Idle -> getString(R.string.benchmark_hint)
-            is BenchmarkState.Working -> resources.getQuantityString(R.plurals.benchmark_running, state.runs, state.done, state.runs)
+            is BenchmarkState.Working ->
+                resources.getQuantityString(R.plurals.benchmark_running, state.runs, state.done, state.runs)
             is BenchmarkState.Failed -> getString(Messages.of(state.error.kind))
             is BenchmarkState.Done -> getString(
                 R.string.benchmark_result,

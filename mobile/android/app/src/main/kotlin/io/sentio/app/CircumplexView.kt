@@ -34,7 +34,8 @@ class CircumplexView @JvmOverloads constructor(context: Context, attributes: Att
         this.song = song
         this.selected = selected
         contentDescription = song?.let {
-            context.getString(R.string.circumplex_description, it.valence, it.arousal, context.getString(Messages.of(it.mood)))
+            val mood = context.getString(Messages.of(it.mood))
+            context.getString(R.string.circumplex_description, it.valence, it.arousal, mood)
         } ?: context.getString(R.string.circumplex_empty_description)
         invalidate()
     }

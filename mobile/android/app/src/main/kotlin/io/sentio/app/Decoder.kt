@@ -30,7 +30,8 @@ class Decoder(context: Context, uri: Uri) : Source {
             open(context, uri)
             val (track, trackFormat) = audioTrack()
             extractor.selectTrack(track)
-            durationUs = if (trackFormat.containsKey(MediaFormat.KEY_DURATION)) trackFormat.getLong(MediaFormat.KEY_DURATION) else 0
+            val length = MediaFormat.KEY_DURATION
+            durationUs = if (trackFormat.containsKey(length)) trackFormat.getLong(length) else 0
             codec = guarded {
                 MediaCodec.createDecoderByType(checkNotNull(trackFormat.getString(MediaFormat.KEY_MIME))).also {
                     codec = it

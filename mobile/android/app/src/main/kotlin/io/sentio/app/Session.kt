@@ -189,7 +189,8 @@ class Session(private val context: Context) {
     }
 
     private fun show(next: State) {
-        if ((state as? State.Working)?.recording == true && next !is State.Working) audio.abandonAudioFocusRequest(focus)
+        val recorded = (state as? State.Working)?.recording == true
+        if (recorded && next !is State.Working) audio.abandonAudioFocusRequest(focus)
         state = next
         if (next !is State.Working) job = null
         listeners.toList().forEach { it() }

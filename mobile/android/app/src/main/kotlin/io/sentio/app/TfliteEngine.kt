@@ -25,7 +25,9 @@ class TfliteEngine private constructor(override val card: Card, private val inte
             interpreter.getOutputTensorFromSignature(it, key).shape()
         }
         card.check(
-            interpreter.getSignatureInputs(key).associateWith { interpreter.getInputTensorFromSignature(it, key).shape() },
+            interpreter.getSignatureInputs(key).associateWith {
+                interpreter.getInputTensorFromSignature(it, key).shape()
+            },
             shapes,
         )
         outputs = card.signature.outputs.associateWith { floats(shapes.getValue(it).fold(1, Int::times)) }

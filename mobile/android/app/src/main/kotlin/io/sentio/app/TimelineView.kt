@@ -133,7 +133,8 @@ class TimelineView @JvmOverloads constructor(context: Context, attributes: Attri
     }
 
     private fun describe(): String {
-        val segment = selected ?: return resources.getQuantityString(R.plurals.timeline_description, segments.size, segments.size)
+        val count = segments.size
+        val segment = selected ?: return resources.getQuantityString(R.plurals.timeline_description, count, count)
         return context.getString(
             R.string.segment_description,
             TimelineGeometry.clock(segment.startS),

@@ -9,10 +9,10 @@ import io.sentio.list
 import io.sentio.number
 import io.sentio.text
 import io.sentio.tree
-import org.junit.jupiter.api.AfterAll
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertThrows
 import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.AutoClose
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.TestInstance
 import org.junit.jupiter.api.io.TempDir
@@ -22,12 +22,11 @@ import java.io.File
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 class EngineTest {
     private val lib = LiteRt.load(LiteRt.find(Golden.root))
+
+    @AutoClose
     private val engine = LiteRtEngine(Golden.model, lib)
     private val answers = Golden.json("answers.json")
     private val tolerance = answers.number("tolerance")
-
-    @AfterAll
-    fun close() = engine.close()
 
     private fun refuses(kind: Kind, part: String, use: () -> Unit) {
         val error = assertThrows(SentioError::class.java) { use() }
