@@ -51,7 +51,7 @@ package -A "$out/assets" -0 tflite -F "$out/plain.apk"
 
 zipalign -f -p 4 "$out/plain.apk" "$out/sentio-debug.apk"
 keytool -genkeypair -keystore "$out/debug.keystore" -storepass android -keypass android -alias debug \
-    -dname "CN=Android Debug,O=Android,C=US" -keyalg RSA -keysize 2048 -validity 10000 2>/dev/null
+    -dname "CN=Android Debug,O=Android,C=US" -keyalg RSA -keysize 2048 -validity 10000 >/dev/null 2>&1
 apksigner sign --ks "$out/debug.keystore" --ks-pass pass:android "$out/sentio-debug.apk"
 apksigner verify --min-sdk-version "$(setting minSdk)" "$out/sentio-debug.apk"
 echo "$out/sentio-debug.apk, $(stat -c %s "$out/sentio-debug.apk") bytes: adb install it"
