@@ -61,11 +61,22 @@ class _ForFFmpeg(Exception):
     """libsndfile opens the file but would not read all of it."""
 
 
+class _Forwards(soundfile.SoundFile):
+    """Reads on from where it is.
+
+    soundfile seeks to the place behind every block that it has read, where a file can seek; libmpg123 then begins anew
+    there, without the bits that an MP3 keeps in the frames before: some 30 ms of other sound at every block's start.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
 @contextmanager
 def _open_soundfile(path: Path, offset_s: float) -> Iterator[Source]:
     # By descriptor: given a name, libsndfile would guess headerless formats from its extension.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    with soundfile.SoundFile(descriptor) as file:
+    with _Forwards(descriptor) as file:
         if file.frames >= 1 << 62:  # a stream without a length
             raise _ForFFmpeg
         if file.format == "MP3" and not headers.mp3_length_is_known(path):
@@ -82,9 +93,12 @@ def _open_soundfile(path: Path, offset_s: float) -> Iterator[Source]:
         def read() -> Iterator[np.ndarray]:
             # libmpg123 writes notes to stderr.
             hush = quiet if file.format == "MP3" else nullcontext
+            # As behind a seek: what an MP3's decoder needs of the frames before is heard, too, and dropped.
+            lead = min(start, file.samplerate // 2) if file.format == "MP3" else 0
             if start:
                 with hush():
-                    file.seek(start)
+                    file.seek(start - lead)
+                    file.read(lead, dtype="float32", always_2d=True)
             size = int(BLOCK_S * file.samplerate)
             while True:
                 with hush():
