@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test browser lint format clean
+.PHONY: demo test browser android ios lint format clean
 
 # The base package alone, without TensorFlow: predicts on the bundled tune, draws the plot, composes some songs.
 demo: .venv/base
@@ -23,6 +23,15 @@ browser: .venv/dev
 	tools/ensure_chromium.sh
 	tools/ensure_node.sh
 	$(BIN)/python -m pytest -m browser
+
+# Kotlin: core, the engine on the real model, the app against Android's classes.
+android: .venv/base
+	tools/ensure_java.sh
+	mvn --batch-mode --no-transfer-progress --file mobile/android/pom.xml verify
+
+# Swift: kit, the engine on the real model, types of the app; makes its own toolchain root where there is no Swift 6.
+ios: .venv/base
+	mobile/ios/tools/test.sh
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -99,13 +99,27 @@ test("silence, and nothing at all", async () => {
 
 test("what is no sound is refused before it reaches the model", async () => {
   const engine = engineOf(Card.parse(text("card.json")), async () => assert.fail("no sound is not judged"));
-  for (const [sample, said] of [[NaN, /NaN or infinity near 0 s/], [-Infinity, /NaN or infinity/], [32767, /received 3\d{4} near 0 s; scale/]]) {
+  const block = () => new Float32Array(22050).fill(0.1);
+  for (const [sample, said] of [[NaN, /NaN or infinity near 1\.0 s/], [-Infinity, /NaN or inf/], [32767, /a peak of 32767 near 1\.0 s/]]) {
     const analyzer = new Analyzer(engine, 22050);
-    const block = new Float32Array(22050).fill(0.1);
-    block.fill(sample, 500, 600);
-    await analyzer.push([block]);
-    await assert.rejects(analyzer.finish(), said);
+    await analyzer.push([block(), block()]);
+    await assert.rejects(analyzer.push([block(), block().fill(sample, 500, 600)]), said);
   }
+  const inverted = new Analyzer(engine, 22050);
+  await inverted.push([block(), block().map((x) => -x)]);
+  await assert.rejects(inverted.finish(), /cancel each other out in mono/);
+});
+
+test("overshoot is clipped, as the contract has it", async () => {
+  const seen = [];
+  const engine = engineOf(Card.parse(text("card.json")), async (window) => {
+    seen.push(Math.max(...window.slice(0, 100)), Math.min(...window.slice(0, 100)));
+    return { valence: 0, arousal: 0, std: null, distance: null };
+  });
+  const analyzer = new Analyzer(engine, 22050);
+  await analyzer.push([Float32Array.from({ length: 22050 }, (_, i) => (i % 2 ? 1.5 : -1.25))]);
+  await analyzer.finish();
+  assert.deepEqual(seen, [1, -1]);
 });
 
 test("an hour in bounded memory, and two songs that know nothing of each other", async () => {

@@ -102,6 +102,30 @@ final class AnalyzerTests: XCTestCase {
     XCTAssertEqual(integers, "expected samples in [-1, 1], received 20000.0 near 0:00; scale the file")
   }
 
+  func testChannelsThatCancelOut() async throws {
+    let engine = Scripted(card: try Golden.card(), answers: [])
+    let found = await caught {
+      _ = try await listen(
+        to: Generated(sampleRate: 22050, blocks: 1) {
+          [[Float](repeating: 0.5, count: 2000), [Float](repeating: -0.5, count: 2000)]
+        }, with: engine)
+    }
+    XCTAssertEqual(
+      found, "the channels cancel each other out in mono (one is inverted); invert it or take one channel")
+  }
+
+  /// Filters and decoders overshoot; the model's contract is [-1, 1].
+  func testOvershootIsClipped() async throws {
+    let engine = Scripted(card: try Golden.card(), answers: [Answer(valence: 0, arousal: 0)])
+    for sample: Float in [1.5, -1.25, 0.5] {
+      var analyzer = try Analyzer(engine: engine, sampleRate: 22050)
+      try await analyzer.push([[Float](repeating: sample, count: 2000)])
+      try await analyzer.finish()
+    }
+    let first = await engine.heard
+    XCTAssertEqual(first, [[1], [-1], [0.5]])
+  }
+
   /// Stereo at 44.1 kHz through every step but the model.
   func testAnHourInBoundedMemory() async throws {
     let card = try Golden.card()
