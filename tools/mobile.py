@@ -64,7 +64,10 @@ def python(songs: list[Path], runs: int) -> Found:
         samples, rate = soundfile.read(song, dtype="float32", always_2d=True)
         mono = resample(samples.mean(axis=1, dtype=np.float32), rate, card.audio.sample_rate)
         cuts = cutting.windows(
-            [np.clip(mono, -1, 1)], size=card.audio.samples, hop_s=card.windows.hop_s, sample_rate=card.audio.sample_rate
+            [np.clip(mono, -1, 1)],
+            size=card.audio.samples,
+            hop_s=card.windows.hop_s,
+            sample_rate=card.audio.sample_rate,
         )
         found = [engine(w.samples) for w in cuts if np.abs(w.samples).max() >= card.windows.silence_peak]
         answers[song.name] = [float(np.mean([getattr(a, axis) for a in found])) for axis in ("valence", "arousal")]

@@ -1,6 +1,6 @@
 """docs/web.png: the page at a desktop's and a phone's width, with the bundled tune and composed songs.
 
-    python tools/web_pictures.py
+python tools/web_pictures.py
 """
 
 from __future__ import annotations
