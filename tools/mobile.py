@@ -62,9 +62,9 @@ def python(songs: list[Path], runs: int) -> Found:
     answers = {}
     for song in songs:
         samples, rate = soundfile.read(song, dtype="float32", always_2d=True)
-        mono = resample(samples.mean(axis=1, dtype=np.float32), rate, card.audio.sample_rate)
+        mono = np.clip(resample(samples.mean(axis=1, dtype=np.float32), rate, card.audio.sample_rate), -1, 1)
         cuts = cutting.windows(
-            [np.clip(mono, -1, 1)],
+            [mono],
             size=card.audio.samples,
             hop_s=card.windows.hop_s,
             sample_rate=card.audio.sample_rate,

@@ -20,16 +20,16 @@ def mobile(result: dict, table: Callable[[list[str], list[list[str]]], list[str]
             cells += ["", ""]
         rows.append(cells)
     heads = ["", *(f"{song}: valence / arousal" for song in songs), "largest difference", "a window", "of Python's"]
-    busy = result["load_before"]
+    turns, runs = len(result["languages"][-1]["medians_ms"]), result["languages"][-1]["runs"]
     return [
         "## The same songs in every language",
         "",
         f"`{result['command']}`",
         "",
-        f"{result['model']} on LiteRT, one thread each; commit `{result['git_commit']}`. Songs as 16-bit wav, so that all "
-        "begin with the same samples; each language resamples (by the card), cuts windows and joins them by itself. "
-        f"Latency: median of {len(result['languages'][-1]['medians_ms'])} turns, which the languages take in one run "
-        f"(smallest to largest turn), {result['languages'][-1]['runs']} windows each; load of the machine before it: {busy}.",
+        f"{result['model']} on LiteRT, one thread each; commit `{result['git_commit']}`. Songs as 16-bit wav, so that "
+        "all begin with the same samples; each language resamples (by the card), cuts windows and joins them by itself. "
+        f"Latency: median of {turns} turns, which the languages take in one run (smallest to largest turn), {runs} "
+        f"windows each; load of the machine before it: {result['load_before']}.",
         "",
         *table(heads, rows),
         "",
