@@ -27,7 +27,7 @@ def mobile(result: dict, table: Callable[[list[str], list[list[str]]], list[str]
         f"`{result['command']}`",
         "",
         f"{result['model']} on LiteRT, one thread each; commit `{result['git_commit']}`. Songs as 16-bit wav, so that "
-        "all begin with the same samples; each language resamples (by the card), cuts windows and joins them by itself. "
+        "all begin with the same samples; each language resamples (by the card), cuts windows and joins by itself. "
         f"Latency: median of {turns} turns, which the languages take in one run (smallest to largest turn), {runs} "
         f"windows each; load of the machine before it: {result['load_before']}.",
         "",
