@@ -32,6 +32,7 @@ STOREYS = {
     "models": 6,
     "pipeline": 7,
     "training": 7,
+    "gan": 7,
     "export": 8,
     "evaluation.plots": 8,
     "evaluation.label_plane": 8,

@@ -64,7 +64,7 @@ def load() -> dict[str, dict]:
     results = {}
     for path in sorted((ROOT / "results").glob("*.json")):
         result = json.loads(path.read_text())
-        if synthetic := [c for c in result.get("corpora", {}) if c.startswith("synthetic-")]:
+        if synthetic := [c for c in result.get("corpora", {}) if c.startswith(("synthetic-", "generated-"))]:
             sys.exit(f"{path.name}: no result may be reported on composed music, received {synthetic[0]}")
         results[result["experiment"]] = result
     return results
