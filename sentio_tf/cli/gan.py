@@ -84,7 +84,11 @@ def fit(
 )
 @click.option("--min-confidence", type=float, default=0.3, show_default=True, help="Of the discriminator, 0 to 1.")
 @click.option(
-    "--tolerance", type=float, default=2.0, show_default=True, help="Of a regressor that reads the labels, in its errors."
+    "--tolerance",
+    type=float,
+    default=2.0,
+    show_default=True,
+    help="Of a regressor that reads the labels, in its errors.",
 )
 @click.option("--wav", "sounds", type=click.IntRange(0), default=0, help="Render so many to sound, by Griffin-Lim.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)

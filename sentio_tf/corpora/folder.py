@@ -96,7 +96,7 @@ class About:
 
 
 def read_about(path: Path) -> About:
-    """`scale: [low, high]`, `synthetic`, `generated` and `unlabelled` of a `corpus.yaml`; the defaults where there is none.
+    """`scale: [low, high]` and the flags of a `corpus.yaml`; the defaults where there is none.
 
     Raises: DataError if the file is no YAML or the scale no pair of rising numbers.
     """

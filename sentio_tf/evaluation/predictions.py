@@ -132,8 +132,8 @@ def from_rows(rows: Sequence[Mapping[str, Any]], *, name: str = "", where: str =
         )
     if made := [c for c in texts["corpus"] if c.startswith(GENERATED)]:
         raise DataError(
-            f"{where}: expected recordings, received tracks of {made[0]}, which a network generated: they may train and "
-            "never judge; evaluate real music"
+            f"{where}: expected recordings, received tracks of {made[0]}, which a network generated: they may train "
+            "and never judge; evaluate real music"
         )
     if "" in texts["track_id"]:
         raise DataError(f"{where}, row {texts['track_id'].index('') + 1}: expected a track_id, received none")

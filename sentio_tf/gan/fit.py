@@ -141,15 +141,15 @@ def fit(
     guard = Guard(config, objective.least)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(folder, guard, history, purpose=f"{configuration.dump(config)}{work.exact}{fold}")
-    done = checkpoint.restore(gan)
-    if done:
-        report(f"goes on behind epoch {done}")
-    write_status(out, TRAINING, epoch=done)
+    epochs = checkpoint.restore(gan)
+    if epochs:
+        report(f"goes on behind epoch {epochs}")
+    write_status(out, TRAINING, epoch=epochs)
     judge = Judge(config, jury.train, jury.asked, jury.mels_of_held, jury.of_held, out / "sheets")
-    if done < config.epochs:
+    if epochs < config.epochs:
         gan.fit(
-            batches(config, train, store.spec, skip=done * steps),
-            initial_epoch=done,
+            batches(config, train, store.spec, skip=epochs * steps),
+            initial_epoch=epochs,
             epochs=config.epochs,
             steps_per_epoch=steps,
             shuffle=False,  # the stream is

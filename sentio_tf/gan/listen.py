@@ -48,7 +48,8 @@ def griffin_lim(log_mel: np.ndarray, *, spec: MelSpec = MEL, rounds: int = ROUND
         import librosa
     except ImportError:
         raise ConfigError(
-            "sound: expected librosa, received an environment without it; install it with: pip install 'sentio-tf[train]'"
+            "sound: expected librosa, received an environment without it; install it with: "
+            "pip install 'sentio-tf[train]'"
         ) from None
     found = librosa.griffinlim(
         magnitude(log_mel, spec), n_iter=rounds, hop_length=spec.hop_length, n_fft=spec.n_fft, random_state=0

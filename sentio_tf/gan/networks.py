@@ -73,9 +73,7 @@ def generator(size: str = "compact") -> keras.Model:
     return keras.Model([latent, condition], x, name=f"generator_{size}")
 
 
-def discriminator(
-    size: str = "compact", *, condition: str = "projection", spectral_norm: bool = True
-) -> keras.Model:
+def discriminator(size: str = "compact", *, condition: str = "projection", spectral_norm: bool = True) -> keras.Model:
     """[`(batch, 128, 1292, 1)` in [-1, 1], condition `(batch, 2)`] -> logit `(batch, 1)`, above 0 for real music.
 
     Stages of stride 2 to 8 bands, the mean over time (music may begin anywhere, but a band is a band), a dense
@@ -91,8 +89,10 @@ def discriminator(
     row = row_of(SIZES, size)
     if condition not in CONDITIONS:
         raise ValueError(f"expected condition one of {', '.join(CONDITIONS)}. Received: {condition}")
-    normed = (lambda layer: layers.SpectralNormalization(layer, name=f"{layer.name}_sn")) if spectral_norm else (
-        lambda layer: layer
+    normed = (
+        (lambda layer: layers.SpectralNormalization(layer, name=f"{layer.name}_sn"))
+        if spectral_norm
+        else (lambda layer: layer)
     )
     mel = keras.Input((MEL.n_mels, N_FRAMES, 1), name="log_mel")
     asked = keras.Input((len(AXES),), name="condition")

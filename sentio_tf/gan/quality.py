@@ -59,9 +59,7 @@ def dimensions(*counts: int) -> int:
     return next(fits, 3 * GROUPS[-1])
 
 
-def embeddings(
-    reference: Profile, other: Profile, *, limit: int = 3 * GROUPS[0]
-) -> tuple[np.ndarray, np.ndarray]:
+def embeddings(reference: Profile, other: Profile, *, limit: int = 3 * GROUPS[0]) -> tuple[np.ndarray, np.ndarray]:
     """Both as `(n, k)`, k = `dimensions` or `limit`: mean, sd and step of groups of bands, in sd of the reference."""
     groups = min(dimensions(len(reference), len(other)), limit) // 3
     pooled = [

@@ -32,7 +32,17 @@ TRIES = 10  # draws at most for one that is kept
 CHUNK = 32  # drawn at a time
 SHEET = 16
 LABELS = "labels.csv"
-COLUMNS = ("track_id", "path", "valence", "arousal", "quadrant", "group", "confidence", "heard_valence", "heard_arousal")
+COLUMNS = (
+    "track_id",
+    "path",
+    "valence",
+    "arousal",
+    "quadrant",
+    "group",
+    "confidence",
+    "heard_valence",
+    "heard_arousal",
+)
 SIDES = {(1, 1): "Q1", (-1, 1): "Q2", (-1, -1): "Q3", (1, -1): "Q4"}  # of valence and arousal
 README = """# Generated spectrograms
 
@@ -80,17 +90,21 @@ def sample(
         )
     run = open_run(folder, force=force)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out}: expected an empty or new folder for the corpus, received one that is not; choose another")
+        raise DataError(
+            f"{out}: expected an empty or new folder for the corpus, received one that is not; choose another"
+        )
     songs = len(run.targets)
     if not run.sound:
         report(f"warning: drawn by force from {run.why}; the corpus is marked")
     if count > RATIO * songs:
         report(
-            f"warning: {count} spectrograms of {songs} songs, more than {RATIO:g} each; what is learnt from them is the "
-            "GAN rather than music"
+            f"warning: {count} spectrograms of {songs} songs, more than {RATIO:g} each; what is learnt from them is "
+            "the GAN rather than music"
         )
     rng = np.random.default_rng(seed)
-    beyond = conditions.outside(conditions.draw(run.targets, 1000, way=way, rng=rng), run.targets, run.config.sign_value)
+    beyond = conditions.outside(
+        conditions.draw(run.targets, 1000, way=way, rng=rng), run.targets, run.config.sign_value
+    )
     if way == "uniform":
         report(
             f"warning: {100 * beyond:.0f} % of uniform labels lie where the training songs have none; the GAN guesses "
@@ -123,7 +137,9 @@ def sample(
         writer.writerows(rows)
         write_bytes(out / LABELS, text.getvalue().encode())  # last: a corpus is whole or none
     except OSError as error:
-        raise DataError(f"{error.filename or out}: cannot be written ({error.strerror}); choose another folder") from None
+        raise DataError(
+            f"{error.filename or out}: cannot be written ({error.strerror}); choose another folder"
+        ) from None
     return about
 
 

@@ -1,4 +1,4 @@
-"""Between decibels and what a tanh reaches: each band by its mean and sd, clipped (Donahue et al. 2019, arXiv:1802.04208)."""
+"""Decibels to what a tanh reaches and back: each band by its mean and sd (Donahue et al. 2019, arXiv:1802.04208)."""
 
 from __future__ import annotations
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import keras
 import numpy as np
 from keras import ops
@@ -51,7 +48,7 @@ class GAN(keras.Model):
         scale: BandScale,
         objective: Objective,
         *,
-        augment: Callable[..., Any] | None = None,
+        augment: keras.Sequential | None = None,
         generator_updates: int = 2,
         noise: float = 0.0,
         steps: int = 1,

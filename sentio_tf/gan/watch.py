@@ -6,6 +6,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -125,21 +126,13 @@ class Judge(keras.callbacks.Callback):
 
 def heard(discriminator: keras.Model, scale, mels, conditions: np.ndarray, *, batch: int = 16) -> np.ndarray:
     """Logits `(n,)` of log-mels [dB], an iterable of `(128, 1292, 1)`, with their conditions."""
-    found, part = [], []
+    endless = iter(mels)
     asked = np.asarray(conditions, np.float32)
-
-    def answer() -> None:
-        start = sum(map(len, found))
-        x = np.asarray(scale.scaled(np.stack(part).astype(np.float32)))
-        found.append(np.asarray(discriminator([x, asked[start : start + len(part)]], training=False))[:, 0])
-        part.clear()
-
-    for mel in mels:
-        part.append(mel)
-        if len(part) == batch:
-            answer()
-    if part:
-        answer()
+    found: list[np.ndarray] = []
+    for start in range(0, len(asked), batch):
+        x = np.stack(list(islice(endless, len(asked[start : start + batch])))).astype(np.float32)
+        y = discriminator([np.asarray(scale.scaled(x)), asked[start : start + batch]], training=False)
+        found.append(np.asarray(y)[:, 0])
     return np.concatenate(found) if found else np.zeros(0, np.float32)
 
 

@@ -17,7 +17,7 @@ def read_log_mel(track: Track, holds: str, mel: MelSpec) -> np.ndarray:
     Raises: DataError for a cache of anything but this project's log-mels, since there is no sound to make it of, and
         for a file that holds no finite log-mel of one window.
     """
-    if holds != "log-mel" or mel != MEL and _front_end(mel) != _front_end(MEL):
+    if holds != "log-mel" or (mel != MEL and _front_end(mel) != _front_end(MEL)):
         raise DataError(
             f"{track.key}: generated, so there is a log-mel of the default front end only, received a cache of "
             f"{holds}; leave the corpus out, or train a network on log-mels without augmentation of the waveform"

@@ -20,7 +20,7 @@ import numpy as np
 
 from .. import config as configuration
 from .. import pipeline
-from ..config import FitConfig
+from ..config import FitConfig, GanConfig
 from ..contract import SAMPLE_RATE, WINDOW_SAMPLES
 from ..corpora.split import components
 from ..corpora.track import Track
@@ -472,7 +472,7 @@ def apart(tracks: Sequence[Track], judged: Sequence[Track]) -> list[Track]:
     return [t for t, g in zip(tracks, groups[len(judged) :], strict=True) if g not in known]
 
 
-def divided(tracks: Sequence[Track], part: Part, config: FitConfig) -> tuple[list[Track], list[Track]]:
+def divided(tracks: Sequence[Track], part: Part, config: FitConfig | GanConfig) -> tuple[list[Track], list[Track]]:
     """Training and validation tracks of a part: those the split names, else a share of its training tracks."""
     own = [tracks[i] for i in part.train]
     if part.validation:

@@ -106,9 +106,9 @@ def check_part(
             if gan.met(track, groups[i], *roles):
                 part = "validation" if i < len(validation) else "test"
                 raise DataError(
-                    f"fold {name}: expected a GAN that does not know the {part} songs, received {gan.corpus}, whose GAN "
-                    f"learnt from {track.key} or its group; train one on this fold: sentio-tf gan fit --split SPLIT, and "
-                    "give the same --split here"
+                    f"fold {name}: expected a GAN that does not know the {part} songs, received {gan.corpus}, whose "
+                    f"GAN knows {track.key} or its group; train one on this fold: sentio-tf gan fit --split SPLIT, "
+                    "and give the same --split here"
                 )
     if len(made) > RATIO * len(train):
         report(
@@ -128,5 +128,7 @@ def warnings(sources: Sequence[str]) -> list[str]:
                 if why := about.get("unsound"):
                     found.append(f"warning: {file.parent.name} was drawn by force from {why}")
             except (ValueError, AttributeError, OSError) as error:
-                raise DataError(f"{file}: expected the provenance of a corpus, received {error}; draw it again") from None
+                raise DataError(
+                    f"{file}: expected the provenance of a corpus, received {error}; draw it again"
+                ) from None
     return found

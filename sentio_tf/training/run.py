@@ -70,8 +70,8 @@ def read_tracks(
         )
     if (made := [t for t in tracks if t.generated]) and not generated:
         raise DataError(
-            f"expected recordings, received {len(made)} tracks of {made[0].corpus}, which a network generated: they may "
-            "enter the training part of a network on log-mels (sentio-tf fit), nothing else; leave the corpus out"
+            f"expected recordings, received {len(made)} tracks of {made[0].corpus}, which a network generated: they "
+            "may enter the training part of a network on log-mels (sentio-tf fit), nothing else; leave the corpus out"
         )
     if not sources:
         raise ConfigError("expected one corpus or more, received none; add --data CORPUS:ROOT")
