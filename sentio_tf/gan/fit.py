@@ -40,7 +40,7 @@ from .augment import augmenter
 from .objectives import OBJECTIVES, Objective
 from .profile import Profile, profile
 from .reader import Reader
-from .run import DISCRIMINATOR, FAILED, FINISHED, GENERATOR, ROLES, TRAINING, write_status
+from .run import FAILED, FINISHED, ROLES, TRAINING, save_networks, write_status
 from .scale import BandScale
 from .trainer import GAN
 from .watch import Checkpoint, Guard, Judge
@@ -140,7 +140,9 @@ def fit(
     history = History(out / "history.csv")
     guard = Guard(config, objective.least)
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = Checkpoint(folder, guard, history, purpose=f"{configuration.dump(config)}{work.exact}{fold}")
+    checkpoint = Checkpoint(
+        out, folder / "checkpoint.npz", guard, history, purpose=f"{configuration.dump(config)}{work.exact}{fold}"
+    )
     epochs = checkpoint.restore(gan)
     if epochs:
         report(f"goes on behind epoch {epochs}")
@@ -156,7 +158,7 @@ def fit(
             verbose=0,
             callbacks=[judge, guard, history, Progress(report, "gan"), checkpoint],
         )
-    save(out, gan)
+    save_networks(out, gan)
     result: dict[str, Any] = {}
     if "finite" not in guard.failed:
         mels = gan.sample(jury.asked, seed=config.seed + 1)  # not those that the epochs were judged by
@@ -247,16 +249,6 @@ def write_songs(out: Path, train: Sequence[Track], held: Sequence[Track]) -> Non
         for i, (t, g) in enumerate(zip([*train, *held], groups, strict=True))
     ]
     write_csv(out / TRAINED, list(rows[0]), rows)
-
-
-def save(out: Path, gan: GAN) -> None:
-    """`generator.keras`, the average with decibels behind it, and `discriminator.keras`."""
-    inputs = gan.averaged.inputs
-    sampler = keras.Model(inputs, gan.scale(gan.averaged(inputs)), name="sampler")
-    for name, network in ((GENERATOR, sampler), (DISCRIMINATOR, gan.discriminator)):
-        part = out / f"part.{name}"
-        network.save(part)
-        part.replace(out / name)
 
 
 @dataclasses.dataclass(frozen=True)

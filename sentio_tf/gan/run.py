@@ -22,6 +22,7 @@ from ..config import GanConfig, load
 from ..errors import ConfigError, ModelError
 from ..training.run import TRAINED, write_json
 from .scale import BandScale
+from .trainer import GAN
 
 STATUS, GENERATOR, DISCRIMINATOR = "status.json", "generator.keras", "discriminator.keras"
 TRAINING, FINISHED, FAILED = "training", "finished", "failed"
@@ -105,8 +106,6 @@ def open_run(folder: Path, *, force: bool = False) -> GanRun:
         with np.load(folder / "scale.npz", allow_pickle=False) as file:
             scale = BandScale(file["mean"], file["std"], name="decibels")
         run = GanRun(folder, config, status, songs, targets, scale)
-        if not (folder / GENERATOR).is_file():
-            raise OSError(f"no {GENERATOR}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, yaml.YAMLError, ConfigError) as error:
         raise ModelError(
             f"{folder}: expected a run of sentio-tf gan fit, received something else ({error}); train one first"
@@ -117,6 +116,16 @@ def open_run(folder: Path, *, force: bool = False) -> GanRun:
             "which marks what it makes"
         )
     return run
+
+
+def save_networks(folder: Path, gan: GAN) -> None:
+    """`generator.keras`, the average with decibels behind it, and `discriminator.keras`; whole or those before."""
+    inputs = gan.averaged.inputs
+    sampler = keras.Model(inputs, gan.scale(gan.averaged(inputs)), name="sampler")
+    for name, network in ((GENERATOR, sampler), (DISCRIMINATOR, gan.discriminator)):
+        part = folder / f"part.{name}"
+        network.save(part)
+        part.replace(folder / name)
 
 
 def write_status(folder: Path, status: str, *, why: str = "", epoch: int, **more: Any) -> None:

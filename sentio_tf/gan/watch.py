@@ -20,7 +20,7 @@ from ..training.callbacks import History
 from ..training.run import write_bytes
 from . import quality, sheets
 from .profile import Profile, profile
-from .run import TRAINING, write_status
+from .run import TRAINING, save_networks, write_status
 from .trainer import GAN
 
 SHEET = 8  # samples of a sheet, of the same latents and conditions every epoch
@@ -149,14 +149,15 @@ class Checkpoint(keras.callbacks.Callback):
     last.
 
     Args:
-        folder: run directory.
+        run: its directory, which gets the networks as they are, too.
+        path: `.npz` file.
         guard, history: callbacks whose state belongs to it.
         purpose: text that the file must have been written for.
     """
 
-    def __init__(self, folder: Path, guard: Guard, history: History, purpose: str):
+    def __init__(self, run: Path, path: Path, guard: Guard, history: History, purpose: str):
         super().__init__()
-        self.folder, self.path = folder, folder / "checkpoint.npz"
+        self.run, self.path = run, path
         self.guard, self.history, self.purpose = guard, history, purpose
         self.began = time.time()
 
@@ -175,7 +176,8 @@ class Checkpoint(keras.callbacks.Callback):
         content = io.BytesIO()
         np.savez(content, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
         write_bytes(self.path, content.getvalue())
-        write_status(self.folder, TRAINING, epoch=epoch + 1)
+        save_networks(self.run, self.model)
+        write_status(self.run, TRAINING, epoch=epoch + 1)
 
     def seconds(self) -> float:
         """That this training has taken so far, interruptions left out."""
