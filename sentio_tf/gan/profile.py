@@ -52,7 +52,7 @@ class Profile:
 def profile(mels: Iterable[np.ndarray]) -> Profile:
     """The profile of log-mels `(128, frames)` or `(128, frames, 1)` in dB, one after another, so that any number fits.
 
-    Raises: ValueError without any, or for NaN and inf.
+    Raises: ValueError without any, for fewer than 81 frames, and for NaN and inf.
     """
     rows = [_row(np.asarray(mel, np.float64).reshape(MEL.n_mels, -1)) for mel in mels]
     if not rows:
@@ -61,6 +61,8 @@ def profile(mels: Iterable[np.ndarray]) -> Profile:
 
 
 def _row(x: np.ndarray) -> tuple[np.ndarray, ...]:
+    if x.shape[1] < POOL[1]:
+        raise ValueError(f"expected log-mels of {POOL[1]} frames or more. Received: {x.shape[1]}")
     if not np.isfinite(x).all():
         raise ValueError(f"expected finite log-mels. Received: {int((~np.isfinite(x)).sum())} values that are not")
     mean, std = x.mean(axis=1), x.std(axis=1)

@@ -13,8 +13,8 @@ from .networks import LATENT
 from .objectives import Objective
 from .scale import BandScale
 
-# The running accuracy of the discriminator above which it waits, and below which the generator waits for it: inside the
-# bounds at which a run is given up (`watch.Guard`), so that it is seldom given up.
+# The running accuracy of the discriminator above which it waits, and below which the generator waits for it: well
+# inside the bounds at which a run is given up (`watch.Guard`).
 WAIT_ABOVE, HURRY_BELOW = 0.85, 0.6
 MEMORY = 0.9  # decay a step of the running accuracy
 
@@ -108,6 +108,7 @@ class GAN(keras.Model):
         import tensorflow as tf
 
         mel, condition, _ = keras.utils.unpack_x_y_sample_weight(data)
+        condition = ops.convert_to_tensor(condition, dtype="float32")
         real = self.scale.scaled(mel)
         seen = self._judged
 
@@ -125,13 +126,11 @@ class GAN(keras.Model):
         g_waits = tf.logical_and(self.adapt, self.running < HURRY_BELOW)
         d_norm = self._update(tape, d_loss, self.discriminator, self.d_optimizer, waits=d_waits)
 
-        for update in range(self.generator_updates):
+        for _ in range(self.generator_updates):
             with tf.GradientTape() as tape:
                 fake = self.generator([self._latent(condition), condition], training=True)
                 g_loss = self.objective.generator(self.discriminator([seen(fake), condition], training=False))
-            # The generator always makes its first update: a step in which nobody learns would change nothing.
-            waits = tf.logical_and(g_waits, update > 0)
-            g_norm = self._update(tape, g_loss, self.generator, self.g_optimizer, waits=waits)
+            g_norm = self._update(tape, g_loss, self.generator, self.g_optimizer, waits=g_waits)
         self._average()
         self.done.assign_add(1.0)
 

@@ -32,7 +32,7 @@ class Guard(keras.callbacks.Callback):
     An epoch is lost where the discriminator wins (accuracy above `win`, or a loss within `min_loss` of the least it can
     have, where it passes nothing on to the generator), where it collapses (below `collapse`), or where the samples are
     all alike (`diversity` below `min_diversity`).  `patience` lost epochs in a row for one reason end the training; a
-    number that is not finite ends it at once.
+    number that is not finite ends it at once.  Epochs whose diversity is not judged are not counted for it.
 
     Attributes:
         failed: the reason, empty as long as there is none.
@@ -43,7 +43,6 @@ class Guard(keras.callbacks.Callback):
         self.config, self.least = config, least
         self.failed = ""
         self.lost: dict[str, int] = {}  # reason -> epochs in a row
-        self.diversity: float | None = None  # as it was judged last
 
     def on_train_batch_end(self, batch, logs=None):
         values = {name: float(np.asarray(value)) for name, value in (logs or {}).items()}
@@ -55,18 +54,18 @@ class Guard(keras.callbacks.Callback):
         if self.failed:
             return
         logs = logs or {}
-        self.diversity = logs.get("diversity", self.diversity)
-        now = reasons(self.config, self.least, logs, self.diversity)
-        self.lost = {kind: self.lost.get(kind, 0) + 1 for kind in now}
-        if over := next((kind for kind, epochs in self.lost.items() if epochs >= self.config.patience), ""):
+        now = reasons(self.config, self.least, logs)
+        kept = {"alike": self.lost["alike"]} if "alike" in self.lost and "diversity" not in logs else {}
+        self.lost = kept | {kind: self.lost.get(kind, 0) + 1 for kind in now}
+        if over := next((kind for kind in now if self.lost[kind] >= self.config.patience), ""):
             self.failed = f"{now[over]}, in {self.lost[over]} epochs in a row"
             self.model.stop_training = True
 
 
-def reasons(config: GanConfig, least: float, logs: dict[str, float], diversity: float | None) -> dict[str, str]:
+def reasons(config: GanConfig, least: float, logs: dict[str, float]) -> dict[str, str]:
     """Why an epoch is lost: kind -> words; empty for a contest.  `least`: of the objective's discriminator loss."""
     found = {}
-    accuracy, loss = logs["d_accuracy"], logs["d_loss"]
+    accuracy, loss, diversity = logs["d_accuracy"], logs["d_loss"], logs.get("diversity")
     if loss - least < config.min_loss:
         found["perfect"] = (
             f"the discriminator is perfect: its loss of {loss:.3f} is within {config.min_loss:g} of the least, "
@@ -168,7 +167,6 @@ class Checkpoint(keras.callbacks.Callback):
             "purpose": self.purpose,
             "epochs": epoch + 1,
             "lost": self.guard.lost,
-            "diversity": self.guard.diversity,
             "history": self.history.rows,
             "seconds": self.seconds(),
         }
@@ -206,7 +204,7 @@ class Checkpoint(keras.callbacks.Callback):
             ) from None
         for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
-        self.guard.lost, self.guard.diversity = about["lost"], about["diversity"]
+        self.guard.lost = about["lost"]
         self.history.rows = about["history"]
         self.began -= about["seconds"]
         return int(about["epochs"])
