@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from results_distill import distill
+from results_gan import gan
 
 ROOT = Path(__file__).parents[1]
 BASELINES = ("musifeast17", "panda4q", "vgmidi", "emopia", "deam-corrected", "deam-official")
@@ -449,6 +450,7 @@ def page(results: dict[str, dict]) -> str:
             "exports": exports,
             "notes": notes,
             "distill": lambda found: distill(found, table),
+            "gan": lambda found: gan(found, table),
             "baselines": baselines,
         }[kind]
         out += render(results[name])

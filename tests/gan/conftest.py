@@ -14,7 +14,7 @@ from sentio_tf.corpora import split as splits
 from sentio_tf.gan import networks, trainer, watch
 
 TINY = networks.Size((4, 4, 4), (4, 4, 4), hidden=8, patch=4)
-SONGS = 40
+SONGS = 28
 RATE = 22_050
 
 
@@ -75,7 +75,7 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def settings() -> GanConfig:
     """Two epochs that no guard gives up."""
-    return GanConfig(epochs=2, batch_size=8, judge_every=1, judge_samples=16, min_diversity=0.0, patience=9)
+    return GanConfig(epochs=2, batch_size=6, judge_every=2, judge_samples=8, min_diversity=0.0, patience=9)
 
 
 @pytest.fixture(scope="session")

@@ -86,7 +86,7 @@ def test_frechet_of_two_shrunk_normals_is_the_closed_form(rng):
 
 def test_frechet_of_a_shift_is_its_square(rng):
     a = rng.standard_normal((100, 3))
-    assert quality.frechet(a, a + [3, 0, 4]) == pytest.approx(25, rel=1e-6)
+    assert quality.frechet(a, a + np.array([3, 0, 4])) == pytest.approx(25, rel=1e-6)
     assert quality.frechet(a, a) == pytest.approx(0, abs=1e-6)
 
 
@@ -161,7 +161,7 @@ def test_nothing_and_nan_are_no_profile():
         profile([])
     with pytest.raises(ValueError, match="1 values that are not"):
         profile([np.where(np.arange(128 * 90).reshape(128, 90) == 5, np.nan, 0.0)])
-    with pytest.raises(ValueError, match="81 frames or more. Received: 80"):
+    with pytest.raises(ValueError, match=r"81 frames or more\. Received: 80"):
         profile([np.zeros((128, 80))])
 
 

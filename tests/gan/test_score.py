@@ -10,9 +10,9 @@ from .conftest import quiet
 
 
 def test_new_samples_and_a_corpus_are_judged_alike(gan_run, made, source, cache):
-    found = score(gan_run, [source], samples=16, cache=cache, report=quiet)
+    found = score(gan_run, [source], samples=8, cache=cache, report=quiet)
     of_corpus = score(gan_run, [source], corpus=made, cache=cache, report=quiet)
-    assert found["samples"]["generated"] == 16
+    assert found["samples"]["generated"] == 8
     assert of_corpus["samples"]["generated"] == 8
     assert set(found) == set(of_corpus)
     text = "\n".join(lines(found))
