@@ -19,8 +19,8 @@ def gan(result: dict, table: Table) -> list[str]:
     out += [
         f"A short-chunk CNN (`configs/ablation-gan.yaml`) on the training part of MUSIFEAST-17 and Panda 4Q (split "
         f"`{result['split'][:12]}`, by artist), {result['steps']} steps in every condition, scale {result['scale']}. "
-        "The GAN (`configs/gan-compact.yaml`) is one, trained on the same training part; each seed draws a corpus of its "
-        f"own from it. Judged on real test music: CCC on {songs['ccc']} rated songs of MUSIFEAST-17, share on the "
+        "The GAN (`configs/gan-compact.yaml`) is one, trained on the same training part; each seed draws a corpus of "
+        f"its own from it. Judged on real test music: CCC on {songs['ccc']} rated songs of MUSIFEAST-17, share on the "
         f"right side of the axis on {songs['side']} songs of Panda 4Q. Mean over seeds, 95 % bootstrap over artists.",
         "",
     ]

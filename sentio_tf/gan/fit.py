@@ -163,6 +163,7 @@ def fit(
     if "finite" not in guard.failed:
         mels = gan.sample(jury.asked, seed=config.seed + 1)  # not those that the epochs were judged by
         result = jury.levels(scale, mels, jury.asked)
+        result["clipped"] = float(np.mean([scale.clipped_share(x[None]) for x in songs(train, store)]))
     sheets.draw_curves(out, least=objective.least)
     end = {"failed": guard.failed} if guard.failed else {}
     about = {"seconds": round(checkpoint.seconds()), "git_commit": COMMIT, "quality": result, **end}

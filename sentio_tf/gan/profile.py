@@ -69,12 +69,13 @@ def _row(x: np.ndarray) -> tuple[np.ndarray, ...]:
     in_time, in_bands = (np.abs(np.diff(x, axis=axis)) for axis in (1, 0))
     centre, spread = x.mean(), max(x.std(), 1e-9)
     z = (x - centre) / spread
+    squares = z * z  # a power takes ten times as long
     low, high = np.quantile(x, ENDS, axis=1)
     return (
         mean,
         std,
         in_time.mean(axis=1),
-        np.array([centre, spread, (z**3).mean(), (z**4).mean() - 3]),
+        np.array([centre, spread, (squares * z).mean(), (squares * squares).mean() - 3]),
         np.array([in_time.mean(), in_bands.mean()]),
         _correlation(x - mean[:, None], std),
         low,

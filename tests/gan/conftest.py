@@ -11,7 +11,7 @@ import soundfile
 from sentio_tf import corpora
 from sentio_tf.config import GanConfig
 from sentio_tf.corpora import split as splits
-from sentio_tf.gan import networks, trainer, watch
+from sentio_tf.gan import networks, sample, trainer, watch
 
 TINY = networks.Size((4, 4, 4), (4, 4, 4), hidden=8, patch=4)
 SONGS = 28
@@ -28,6 +28,8 @@ def tiny():
     patch = pytest.MonkeyPatch()
     patch.setitem(networks.SIZES, "compact", TINY)
     patch.setattr(watch, "SHEET", 2)
+    patch.setattr(sample, "SHEET", 2)
+    patch.setattr(sample, "CHUNK", 8)
     traced = trainer.GAN.compile
     patch.setattr(trainer.GAN, "compile", lambda self, *a, **k: traced(self, *a, **{"run_eagerly": True, **k}))
     yield TINY
