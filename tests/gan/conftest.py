@@ -11,10 +11,10 @@ import soundfile
 from sentio_tf import corpora
 from sentio_tf.config import GanConfig
 from sentio_tf.corpora import split as splits
-from sentio_tf.gan import networks, sample, trainer, watch
+from sentio_tf.gan import fit, networks, sample, trainer, watch
 
 TINY = networks.Size((4, 4, 4), (4, 4, 4), hidden=8, patch=4)
-SONGS = 28
+SONGS = 16
 RATE = 22_050
 
 
@@ -27,6 +27,7 @@ def tiny():
     """`compact` is tiny here, and steps are eager: tracing one costs more than all the steps of a test."""
     patch = pytest.MonkeyPatch()
     patch.setitem(networks.SIZES, "compact", TINY)
+    patch.setattr(fit, "LEAST", 4)
     patch.setattr(watch, "SHEET", 2)
     patch.setattr(sample, "SHEET", 2)
     patch.setattr(sample, "CHUNK", 8)
@@ -77,16 +78,14 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def settings() -> GanConfig:
     """Two epochs that no guard gives up."""
-    return GanConfig(epochs=2, batch_size=6, judge_every=2, judge_samples=8, min_diversity=0.0, patience=9)
+    return GanConfig(epochs=2, batch_size=4, judge_every=2, judge_samples=8, min_diversity=0.0, patience=9)
 
 
 @pytest.fixture(scope="session")
 def gan_run(settings, source, split, cache, tmp_path_factory):
     """A finished run."""
-    from sentio_tf.gan.fit import fit
-
     out = tmp_path_factory.mktemp("gan") / "run"
-    fit(settings, [source], out, split=split, cache=cache, report=quiet)
+    fit.fit(settings, [source], out, split=split, cache=cache, report=quiet)
     return out
 
 

@@ -25,6 +25,7 @@ def test_help_needs_no_tensorflow():
     assert done.stdout.strip() == "[]", done.stderr
 
 
+@pytest.mark.slow
 def test_sample_and_score_print_and_give_json(sentio, gan_run, source, cache, tmp_path):
     words = ("--min-confidence", 0, "--tolerance", 99)
     found = sentio("sample", gan_run, "--out", tmp_path / "c", "--count", 8, *words)

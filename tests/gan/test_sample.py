@@ -59,6 +59,7 @@ def test_the_same_seed_is_the_same_corpus(gan_run, made, tmp_path):
     assert (tmp_path / "another" / "labels.csv").read_text() != one
 
 
+@pytest.mark.slow
 def test_what_is_kept_passed_both_filters(gan_run, tmp_path):
     free = tmp_path / "free"
     sample(gan_run, free, 16, report=quiet, **ALL)
@@ -78,6 +79,7 @@ def test_too_few_that_pass_are_said(gan_run, tmp_path):
     assert not (tmp_path / "none" / "labels.csv").exists()
 
 
+@pytest.mark.slow
 def test_sounds_are_rendered(gan_run, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "griffin_lim", partial(listen.griffin_lim, rounds=2))
     sample(gan_run, tmp_path / "heard", 2, sounds=1, report=quiet, **ALL)

@@ -70,6 +70,7 @@ def test_a_generator_ahead_waits(batch):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_a_traced_step_is_an_eager_one(batch):
     """What users train is a graph; the other tests take the step apart eagerly."""
     found = []
