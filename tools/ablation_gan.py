@@ -91,7 +91,7 @@ def shuffle(made: Path, out: Path, seed: int) -> None:
     order = np.random.default_rng(seed).permutation(len(rows))
     given = [{key: row[key] for key in ("valence", "arousal", "quadrant")} for row in rows]
     for place, other in zip(order, np.roll(order, 1), strict=True):
-        rows[place] |= given[other] | {"path": f"../{made.name}/{rows[place]['path']}"}
+        rows[place] |= given[other] | {"path": f"{os.path.relpath(made, out)}/{rows[place]['path']}"}
     with (out / "labels.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

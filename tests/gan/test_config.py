@@ -31,8 +31,8 @@ def test_choices_are_those_of_the_modules():
     [
         "size=huge", "objective=wgan", "condition=none", "batch_size=1", "generator_updates=0", "learning_rate=0",
         "beta_1=1", "clip_norm=0", "label_smoothing=0.5", "instance_noise=2", "ema=1", "sign_value=0", "win=0.4",
-        "collapse=0.96", "min_loss=0.6", "min_diversity=1", "patience=0", "judge_every=0", "judge_samples=4", "epochs=0",
-        "validation=0.9", "folds=1", "grid=0", "cache_bits=12", "seed=-1", "beta_2=1",
+        "collapse=0.96", "min_loss=0.6", "min_diversity=1", "patience=0", "judge_every=0", "judge_samples=4",
+        "epochs=0", "validation=0.9", "folds=1", "grid=0", "cache_bits=12", "seed=-1", "beta_2=1",
     ],
 )  # fmt: skip
 def test_values_out_of_range(wrong):
