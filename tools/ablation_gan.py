@@ -27,8 +27,9 @@ import numpy as np
 HERE = Path(__file__).parents[1]
 SPLIT = HERE / "results" / "exports" / "split.json"
 RESULT = HERE / "results" / "ablation-gan.json"
-PICTURE = HERE / "docs" / "ablation-gan.png"
+DOCS = HERE / "docs"
 CORPORA = ("musifeast17", "panda4q")
+STATUS = "status.json"
 GAN, NETWORK = "configs/gan-compact.yaml", "configs/ablation-gan.yaml"
 SEEDS = (0, 1, 2)
 CONDITIONS = {
@@ -42,14 +43,14 @@ PAIRS = (("augmented", "real"), ("gan", "real"), ("shuffled", "real"), ("gan", "
 RESAMPLES = 2000
 
 
-def call(words: list[str], log: Path) -> bool:
-    """One `sentio-tf` command with one thread; whether it succeeded."""
+def call(words: list[str], log: Path, *, out: Path | None = None) -> bool:
+    """One `sentio-tf` command with one thread, what it prints into `out` or the log; whether it succeeded."""
     one = dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
     log.parent.mkdir(parents=True, exist_ok=True)
     began = time.time()
-    with log.open("a") as file:
-        line = [sys.executable, "-m", "sentio_tf", *words]
-        done = subprocess.run(line, cwd=HERE, stdout=file, stderr=subprocess.STDOUT, env={**os.environ, **one})
+    line = [sys.executable, "-m", "sentio_tf", *words]
+    with log.open("a") as file, (out or log).open("w" if out else "a") as printed:
+        done = subprocess.run(line, cwd=HERE, stdout=printed, stderr=file, env={**os.environ, **one})
     print(f"{log.stem}: {'done' if done.returncode == 0 else 'FAILED'}, {time.time() - began:.0f} s", flush=True)
     return done.returncode == 0
 
@@ -60,11 +61,23 @@ def data(root: Path) -> list[str]:
 
 def train_gan(root: Path, runs: Path) -> bool:
     """The GAN of the split, unless it is there."""
-    status = runs / "gan" / "status.json"
+    status = runs / "gan" / STATUS
     if status.exists() and json.loads(status.read_text())["status"] == "finished":
         return True
     words = ["gan", "fit", "--config", GAN, *data(root), "--split", str(SPLIT.relative_to(HERE))]
     return call([*words, "--out", str(runs / "gan")], runs / "gan.log")
+
+
+def score_gan(root: Path, runs: Path) -> bool:
+    """`score.json`: the GAN against real music and noise, sound included, unless it is there."""
+    file = runs / "score.json"
+    if file.exists():
+        return True
+    words = ["gan", "score", str(runs / "gan"), *data(root), "--audio", "--format", "json"]
+    good = call(words, runs / "score.log", out=file.with_suffix(".part"))
+    if good:
+        file.with_suffix(".part").replace(file)
+    return good
 
 
 def draw(runs: Path, seed: int) -> bool:
@@ -132,8 +145,6 @@ def summarize(runs: Path) -> None:
     steps = {r["steps"] for r in rows.values()}
     if len(steps) > 1:
         raise SystemExit(f"expected equal steps in every condition, received {sorted(steps)}; remove the runs")
-    status = runs / "gan" / "status.json"
-    quality = runs / "gan" / "quality.json"
     result = {
         "kind": "gan",
         "experiment": "ablation-gan",
@@ -145,19 +156,34 @@ def summarize(runs: Path) -> None:
         "names": CONDITIONS,
         "steps": steps.pop(),
         "comparisons": compare(found, there),
-        "gan": {
-            "status": json.loads(status.read_text()) if status.exists() else {"status": "not trained"},
-            "quality": json.loads(quality.read_text()) if quality.exists() else {},
-            "corpora": {
-                s: json.loads((runs / f"made-{s}" / "gan.json").read_text())
-                for s in SEEDS
-                if (runs / f"made-{s}" / "gan.json").exists()
-            },
-        },
+        "gan": about_gan(runs),
         "not_run": {c: [s for s in SEEDS if s not in there[c]] for c in CONDITIONS if len(there[c]) < len(SEEDS)},
     }
     RESULT.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     picture(result)
+
+
+def about_gan(runs: Path) -> dict[str, Any]:
+    """How the training of the GAN ended, its scores, and how its corpora were drawn; its pictures go to docs/."""
+
+    def read(path: Path) -> Any:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    run = runs / "gan"
+    status = read(run / STATUS) or {"status": "not trained", "epoch": 0}
+    sheets = sorted((run / "sheets").glob("epoch-*.png"))
+    pictures = {"curves": run / "curves.png", "samples": sheets[-1]} if sheets and (run / "curves.png").exists() else {}
+    for name, path in pictures.items():
+        shutil.copyfile(path, DOCS / f"gan-{name}.png")
+    about = read(run / "environment.json")
+    return {
+        "status": status,
+        "seconds": about.get("seconds"),
+        "commit": about.get("git_commit"),
+        "quality": read(runs / "score.json") or read(run / "quality.json"),
+        "corpora": {str(s): read(runs / f"made-{s}" / "gan.json") for s in SEEDS if (runs / f"made-{s}").exists()},
+        "pictures": {name: f"gan-{name}.png" for name in pictures},
+    }
 
 
 def measures(predictions) -> dict[str, tuple[Any, list[int]]]:
@@ -260,7 +286,7 @@ def compare(found: dict, there: dict[str, list[int]]) -> list[dict[str, Any]]:
 
 
 def picture(result: dict[str, Any]) -> None:
-    """docs/ablation-gan.png: differences with their intervals."""
+    """`ablation-gan.png`: differences with their intervals."""
     from matplotlib.figure import Figure
 
     columns = [("valence", "ccc", "valence, CCC"), ("arousal", "ccc", "arousal, CCC"),
@@ -285,7 +311,7 @@ def picture(result: dict[str, Any]) -> None:
         for side in ("top", "right", "left"):
             ax.spines[side].set_visible(False)
     figure.supxlabel("difference on test songs, mean over seeds, 95 % paired bootstrap over artists", fontsize=9)
-    figure.savefig(PICTURE, dpi=110)
+    figure.savefig(DOCS / "ablation-gan.png", dpi=110)
 
 
 def main() -> int:
@@ -300,7 +326,7 @@ def main() -> int:
     good = True
     if not arguments.summarize:
         made = {"gan", "shuffled"} & set(arguments.only)
-        ready = train_gan(root, runs) if made else False
+        ready = train_gan(root, runs) and score_gan(root, runs) if made else False
         for seed in arguments.seeds:
             drawn = draw(runs, seed) if ready else False
             for condition in arguments.only:  # all conditions of a seed before the next

@@ -83,10 +83,17 @@ def _quality(found: dict, table: Table) -> list[str]:
     if heard := quality.get("audio"):
         cells.append(["Frechet Audio Distance (smaller is nearer)", *(f"{heard[level]:.1f}" for level in levels)])
     counts, copies = quality["samples"], quality["memorisation"]
+    minutes = f", {found['seconds'] / 60:.0f} minutes of a shared core" if found["seconds"] else ""
     kept = [f"{c['kept']} of {c['drawn']}" for c in found["corpora"].values()]
+    pictures = found["pictures"]
+    shown = [
+        f"![{words}]({pictures[name]})"
+        for name, words in (("curves", "Losses, accuracy, gradients, scores"), ("samples", "Samples of the last epoch"))
+        if name in pictures
+    ]
     drawn = f" Draws kept by the filters, a seed each: {', '.join(kept)}." if kept else ""
     return [
-        f"The GAN ({status['status']}, {status['epoch']} epochs): {counts['generated']} samples against "
+        f"The GAN ({status['status']}, {status['epoch']} epochs{minutes}): {counts['generated']} samples against "
         f"{counts['train']} training songs; ceiling: {counts['held']} other real songs; floor: noise with the mean and "
         "deviation of each band. Formulas: [gan.md](gan.md).",
         "",
@@ -96,4 +103,5 @@ def _quality(found: dict, table: Table) -> list[str]:
         f"95 % of other real songs are, {copies['copied']:.2f} by the ratio to the second nearest (real music: "
         f"{copies['expected']:.2f}).{drawn}",
         "",
+        *(line for picture in shown for line in (picture, "")),
     ]

@@ -29,7 +29,7 @@ def tool(tmp_path, monkeypatch):
     (tmp_path / "split.json").write_text(json.dumps(split))
     monkeypatch.setattr(module, "SPLIT", tmp_path / "split.json")
     monkeypatch.setattr(module, "RESULT", tmp_path / "ablation-gan.json")
-    monkeypatch.setattr(module, "PICTURE", tmp_path / "ablation-gan.png")
+    monkeypatch.setattr(module, "DOCS", tmp_path)
     monkeypatch.setattr(module, "RESAMPLES", 200)
     return module
 
@@ -87,7 +87,7 @@ def test_conditions_differences_and_what_is_missing(tool, tmp_path):
     assert worse["difference"] == pytest.approx(gan - real, abs=2e-4)
     assert worse["high"] < 0
     assert worse["p_holm"] >= worse["p"]
-    assert tool.PICTURE.stat().st_size > 0
+    assert (tmp_path / "ablation-gan.png").stat().st_size > 0
 
 
 def test_the_same_answers_do_not_differ(tool, tmp_path):
@@ -148,7 +148,8 @@ def test_the_table_says_what_was_found_and_what_not(tool, tmp_path, gan_run, mon
     write_run(runs, "real", 0, 0.2)
     write_run(runs, "gan", 0, 0.5, repeats=HALF)
     (runs / "gan").mkdir()
-    for name in ("status.json", "quality.json"):
+    (runs / "gan" / "sheets").mkdir()
+    for name in ("status.json", "quality.json", "curves.png", "environment.json", "sheets/epoch-002.png"):
         (runs / "gan" / name).write_bytes((gan_run / name).read_bytes())
     tool.summarize(runs)
     table = lambda head, rows: ["| " + " | ".join(r) + " |" for r in [head, *rows]]
@@ -160,8 +161,11 @@ def test_the_table_says_what_was_found_and_what_not(tool, tmp_path, gan_run, mon
         "Not run yet: real songs only: seeds 1, 2;",
         "| composite |",
         "Copies of training songs:",
+        "(gan-curves.png)",
+        "(gan-samples.png)",
     ):
         assert wanted in text, wanted
+    assert (tmp_path / "gan-samples.png").stat().st_size > 0
 
 
 @pytest.mark.slow
