@@ -158,9 +158,9 @@ def fit(
             verbose=0,
             callbacks=[judge, guard, history, Progress(report, "gan"), checkpoint],
         )
-    save_networks(out, gan)
     result: dict[str, Any] = {}
-    if "finite" not in guard.failed:
+    if guard.finite:  # else the networks of the last whole epoch stay
+        save_networks(out, gan)
         mels = gan.sample(jury.asked, seed=config.seed + 1)  # not those that the epochs were judged by
         result = jury.levels(scale, mels, jury.asked)
         result["clipped"] = float(np.mean([scale.clipped_share(x[None]) for x in songs(train, store)]))

@@ -36,17 +36,20 @@ class Guard(keras.callbacks.Callback):
 
     Attributes:
         failed: the reason, empty as long as there is none.
+        finite: whether all numbers were; if not, the networks are those of no use.
     """
 
     def __init__(self, config: GanConfig, least: float):
         super().__init__()
         self.config, self.least = config, least
         self.failed = ""
+        self.finite = True
         self.lost: dict[str, int] = {}  # reason -> epochs in a row
 
     def on_train_batch_end(self, batch, logs=None):
         values = {name: float(np.asarray(value)) for name, value in (logs or {}).items()}
         if bad := next((name for name, value in values.items() if not np.isfinite(value)), ""):
+            self.finite = False
             self.failed = f"{bad} is not finite from step {batch + 1} of an epoch on; lower learning_rate"
             self.model.stop_training = True
 

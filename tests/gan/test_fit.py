@@ -144,6 +144,9 @@ def test_numbers_that_are_not_finite_end_it(changed, source, split, cache, tmp_p
         fit(config, [source], out, split=split, cache=cache, report=quiet)
     assert json.loads((out / "status.json").read_text())["status"] == "failed"
     assert json.loads((out / "quality.json").read_text()) == {}
+    assert not (out / "generator.keras").exists()  # there was no whole epoch
+    with pytest.raises(ModelError, match="expected a network of gan fit, received one that does not read"):
+        open_run(out, force=True).generator()
 
 
 def test_several_folds_need_a_name(settings, source, cache, tmp_path):
