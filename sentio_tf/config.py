@@ -157,6 +157,77 @@ class DistillConfig(FitConfig):
         return TERMS | {name: float(w) for name, w in self.terms.items()}
 
 
+@dataclass(frozen=True)
+class GanConfig:
+    """One training of a conditional GAN of log-mels."""
+
+    size: str = "compact"  # or recipe
+    objective: str = "hinge"  # or bce, as published
+    condition: str = "projection"  # or concatenate, as published
+    spectral_norm: bool = True
+    # What both sides go through before the discriminator: shift, level, masks, mask_share; {}: the defaults.
+    diffaug: dict[str, float] = field(default_factory=dict)
+    augmented: bool = True  # whether they do
+    seed: int = 0
+    labels: str = ""
+    folds: int = 0  # that --split must have; 0: whatever it has
+    grid: int = 5
+    validation: float = 0.1  # share of the training tracks that judges the samples, where the split names none
+    cache_bits: int = 16
+    epochs: int = 60
+    batch_size: int = 8
+    generator_updates: int = 2  # for one of the discriminator
+    learning_rate: float = 0.0002
+    beta_1: float = 0.5
+    beta_2: float = 0.999
+    clip_norm: float = 1.0
+    label_smoothing: float = 0.9  # bce: the target of real music
+    instance_noise: float = 0.05  # sd at the start, falls to 0 over the training
+    ema: float = 0.995
+    sign_value: float = 0.5  # what a sign stands for where a condition is needed
+    adapt: bool = True  # the stronger side waits
+    win: float = 0.95  # accuracy of the discriminator above which an epoch is lost
+    collapse: float = 0.55  # below which it is
+    min_loss: float = 0.02  # of the discriminator above its least: below, it is perfect and teaches nothing
+    min_diversity: float = 0.3  # of samples, as a share of that of real music
+    patience: int = 5  # lost epochs in a row after which the run has failed; of the diversity, judged ones
+    judge_every: int = 5  # epochs from one composite score to the next
+    judge_samples: int = 64  # that it is computed on
+
+    def __post_init__(self):
+        _check(
+            self,
+            {
+                "size": self.size in ("compact", "recipe"),
+                "objective": self.objective in ("hinge", "bce"),
+                "condition": self.condition in ("projection", "concatenate"),
+                "seed": 0 <= self.seed < SEEDS,
+                "folds": self.folds == 0 or self.folds >= 2,
+                "grid": 1 <= self.grid <= 20,
+                "validation": 0 < self.validation <= 0.5,
+                "cache_bits": self.cache_bits in (8, 16),
+                "epochs": self.epochs >= 1,
+                "batch_size": self.batch_size >= 2,
+                "generator_updates": 1 <= self.generator_updates <= 10,
+                "learning_rate": self.learning_rate > 0,
+                "beta_1": 0 <= self.beta_1 < 1,
+                "beta_2": 0 <= self.beta_2 < 1,
+                "clip_norm": self.clip_norm > 0,
+                "label_smoothing": 0.5 < self.label_smoothing <= 1,
+                "instance_noise": 0 <= self.instance_noise <= 1,
+                "ema": 0 <= self.ema < 1,
+                "sign_value": 0 < self.sign_value <= 1,
+                "win": 0.5 < self.win <= 1,
+                "collapse": 0 <= self.collapse < self.win,
+                "min_loss": 0 <= self.min_loss < 0.5,
+                "min_diversity": 0 <= self.min_diversity < 1,
+                "patience": self.patience >= 1,
+                "judge_every": self.judge_every >= 1,
+                "judge_samples": self.judge_samples >= 8,
+            },
+        )
+
+
 CLASSICAL = ("ridge", "svr", "xgboost")
 CRITERIA = ("ccc", "r2", "rmse")
 
@@ -242,7 +313,7 @@ def _check(config: Any, checks: dict[str, bool]) -> None:
             )
 
 
-Kind = typing.TypeVar("Kind", FitConfig, DistillConfig, ClassicalConfig)
+Kind = typing.TypeVar("Kind", FitConfig, DistillConfig, ClassicalConfig, GanConfig)
 
 
 def load(
@@ -310,6 +381,6 @@ def _coerce(key: str, value: Any, kind: Any) -> Any:
     return value
 
 
-def dump(config: FitConfig | ClassicalConfig) -> str:
+def dump(config: FitConfig | ClassicalConfig | GanConfig) -> str:
     """The resolved configuration as YAML."""
     return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)

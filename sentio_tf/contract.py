@@ -17,6 +17,7 @@ from .errors import ModelError
 SCHEMA = "sentio/1"
 METADATA_NAME = "sentio.json"
 AXES = ("valence", "arousal")
+GENERATED = "generated-"  # how corpora begin whose tracks a network made: they may train, never judge
 
 SAMPLE_RATE = 22_050  # Hz
 WINDOW_SAMPLES = 661_500  # 30 s

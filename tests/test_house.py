@@ -32,6 +32,7 @@ STOREYS = {
     "models": 6,
     "pipeline": 7,
     "training": 7,
+    "gan": 7,
     "export": 8,
     "web": 8,
     "evaluation.plots": 8,

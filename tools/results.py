@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from results_distill import distill
+from results_gan import gan
 from results_mobile import mobile
 
 ROOT = Path(__file__).parents[1]
@@ -65,7 +66,7 @@ def load() -> dict[str, dict]:
     results = {}
     for path in sorted((ROOT / "results").glob("*.json")):
         result = json.loads(path.read_text())
-        if synthetic := [c for c in result.get("corpora", {}) if c.startswith("synthetic-")]:
+        if synthetic := [c for c in result.get("corpora", {}) if c.startswith(("synthetic-", "generated-"))]:
             sys.exit(f"{path.name}: no result may be reported on composed music, received {synthetic[0]}")
         results[result["experiment"]] = result
     return results
@@ -450,6 +451,7 @@ def page(results: dict[str, dict]) -> str:
             "exports": exports,
             "notes": notes,
             "distill": lambda found: distill(found, table),
+            "gan": lambda found: gan(found, table),
             "mobile": lambda found: mobile(found, table),
             "baselines": baselines,
         }[kind]

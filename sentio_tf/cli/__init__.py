@@ -18,6 +18,7 @@ from .evaluate import compare, evaluate, report
 from .export import export
 from .features import features
 from .fit import fit
+from .gan import gan
 from .listen import listen
 from .models import models
 from .predict import predict
@@ -45,6 +46,6 @@ def main() -> None:
     """
 
 
-TRAINING = (data, features, fit, distill, evaluate, compare, report)
+TRAINING = (data, features, fit, distill, gan, evaluate, compare, report)
 for command in (predict, listen, models, *TRAINING, export, web, verify, benchmark):
     main.add_command(command)

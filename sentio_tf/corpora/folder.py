@@ -6,7 +6,8 @@ and test; else every file is its own group), `split`, `genre`, `start_s`, `durat
 Ratings are expected in [-1, 1]; another scale is named in `corpus.yaml` beside it: `scale: [1, 9]`.
 Music that nobody labelled says `unlabelled: true` there and needs `path` only.
 A corpus that a program composed says `synthetic: true` there; its tracks then belong to
-`synthetic-NAME`, which no reported result may contain.
+`synthetic-NAME`, which no reported result may contain.  `generated: true` is of `sentio-tf gan sample`: spectrograms
+that a network made, `generated-NAME`, which may train and never judge.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import yaml
 
+from ..contract import GENERATED
 from ..errors import DataError
 from . import labels
 from .track import Corpus, Track
@@ -44,7 +46,7 @@ def read(root: Path) -> list[Track]:
         group = labels.artist(row["artist"]) if row.get("artist") and not row.get("group") else f"{name}:{own}"
         return Track(
             track_id=row.get("track_id") or row["path"],
-            corpus=f"synthetic-{name}" if about.synthetic else f"folder-{name}",
+            corpus=about.prefix + name,
             path=root / row["path"],
             group=group,
             split=row.get("split", ""),
@@ -61,10 +63,11 @@ def read(root: Path) -> list[Track]:
     return labels.tracks(file, ["path"], build, corpus="a folder corpus", lower=True)
 
 
-# Of corpus.yaml; all but the first three are for readers, and for `data demo`, which wrote them.
+# Of corpus.yaml; all but the first four are for readers, and for `data demo`, which wrote them.
 KNOWN = (
     "scale",
     "synthetic",
+    "generated",
     "unlabelled",
     "name",
     "citation",
@@ -83,11 +86,17 @@ class About:
 
     scale: tuple[float, float] = (-1.0, 1.0)
     synthetic: bool = False
+    generated: bool = False
     unlabelled: bool = False
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the folder's name in the name of its corpus."""
+        return GENERATED if self.generated else "synthetic-" if self.synthetic else "folder-"
 
 
 def read_about(path: Path) -> About:
-    """`scale: [low, high]`, `synthetic` and `unlabelled` of a `corpus.yaml`; the defaults where there is none.
+    """`scale: [low, high]` and the flags of a `corpus.yaml`; the defaults where there is none.
 
     Raises: DataError if the file is no YAML or the scale no pair of rising numbers.
     """
@@ -108,10 +117,11 @@ def read_about(path: Path) -> About:
         raise DataError(f"{path}: expected scale low < high, both finite, received {scale}; write scale: [1, 9]")
     if unknown:
         raise DataError(f"{path}: unknown key {unknown[0]!r}; known are {', '.join(KNOWN)}")
-    for name in ("synthetic", "unlabelled"):
+    flags = ("synthetic", "generated", "unlabelled")
+    for name in flags:
         if not isinstance(values.get(name, False), bool):
             raise DataError(f"{path}: expected '{name}: true' or 'false', received {values[name]!r}; correct it")
-    return About((low, high), values.get("synthetic", False), values.get("unlabelled", False))
+    return About((low, high), **{name: values.get(name, False) for name in flags})
 
 
 CORPUS = Corpus(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..contract import GENERATED
 from ..errors import DataError
 from .track import Track
 
@@ -209,12 +210,27 @@ def load(path: Path) -> Split:
         ) from None
     if schema != SCHEMA:
         raise DataError(f"{path}: expected a split of schema {SCHEMA}, received {schema!r}; make it anew")
+    judged = sorted(key for key in parts if key.startswith(GENERATED) and set(parts[key]) != {"train"})
+    if judged:
+        raise DataError(
+            f"{path}: expected recordings in every part but train, received {judged[0]}, which a network generated; "
+            "make the split of real music"
+        )
     split = Split(scheme, parts, groups, values)
     if split.hash != stated:
         raise DataError(
             f"{path}: the tracks do not fit the hash, so the file was changed after it was written; make it anew"
         )
     return split
+
+
+def refuse_generated(tracks: Sequence[Track]) -> None:
+    """Raises: DataError if a network generated any of them: they enter training without a split, and judge nothing."""
+    if made := [t.key for t in tracks if t.generated]:
+        raise DataError(
+            f"expected recordings to divide into training and test, received {made[0]} ({len(made)} such), which a "
+            "network generated; leave the corpus out of the split: sentio-tf fit takes it into training by itself"
+        )
 
 
 def make(
@@ -234,6 +250,7 @@ def make(
 
     Raises: DataError for too few groups, unknown scheme or shares that do not sum to 1.
     """
+    refuse_generated(tracks)
     settings: dict[str, Any] = {"seed": seed, "grid": grid, "corpora": dict(Counter(t.corpus for t in tracks))}
     parts: list[tuple[str, ...]]
     if scheme == "holdout":
@@ -292,6 +309,7 @@ def official(tracks: Sequence[Track], named: Mapping[str, Mapping[str, str]] | N
 
     Raises: DataError if the corpus has none.
     """
+    refuse_generated(tracks)
     if named and name and name not in named:
         raise DataError(f"expected an official split among {', '.join(named)}, received {name!r}")
     chosen = named[name or next(iter(named))] if named else {t.track_id: t.split for t in tracks}

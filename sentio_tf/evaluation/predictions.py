@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..contract import GENERATED
 from ..errors import DataError, ModelError
 
 AXES = ("valence", "arousal")
@@ -94,7 +95,7 @@ def from_rows(rows: Sequence[Mapping[str, Any]], *, name: str = "", where: str =
     """Predictions from rows with the columns of `predictions.csv`; `corpus` and later columns may be missing.
 
     Raises: DataError for a missing column, a value that is no finite number, a label outside [-1, 1], a
-        track twice, or no row at all.
+        track twice, one that a network generated, or no row at all.
     """
     if not rows:
         raise DataError(f"{where}: expected predicted tracks, received none; is the run complete?")
@@ -128,6 +129,11 @@ def from_rows(rows: Sequence[Mapping[str, Any]], *, name: str = "", where: str =
     if (np.abs(reference[signed]) != 1).any():
         raise DataError(
             f"{where}: expected -1 or 1 where the label is a sign, received other values; correct the column"
+        )
+    if made := [c for c in texts["corpus"] if c.startswith(GENERATED)]:
+        raise DataError(
+            f"{where}: expected recordings, received tracks of {made[0]}, which a network generated: they may train "
+            "and never judge; evaluate real music"
         )
     if "" in texts["track_id"]:
         raise DataError(f"{where}, row {texts['track_id'].index('') + 1}: expected a track_id, received none")

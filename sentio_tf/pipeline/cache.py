@@ -18,7 +18,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from ..config import cache_root
 from ..contract import MEL, MelSpec
 from ..corpora.track import Track
 from ..errors import ConfigError, DataError, SentioError
+from .generated import read_log_mel
+from .locks import Locks
 from .shards import SUFFIX, Codes, Entry, Shard, ShardDamaged, write
 
 VERSION = 3
@@ -410,7 +412,9 @@ def _single_thread() -> None:
 
 
 def compute(track: Track, spec: Spec) -> Codes:
-    """The array of one track.  Raises: AudioError if the file cannot be read."""
+    """The array of one track.  Raises: AudioError if the file cannot be read, DataError for a generated one."""
+    if track.generated:
+        return quantize(read_log_mel(track, spec.holds, spec.mel).T, spec.bits)
     y = decode.load(track.path, offset_s=track.start_s, duration_s=track.duration_s, sample_rate=spec.mel.sample_rate)
     if spec.holds == "waveform":
         return Codes(np.round(y * 32767).astype(np.int16)[:, None], 1 / 32767)
@@ -457,44 +461,3 @@ def _disk_errors(folder: Path) -> Iterator[None]:
             f"{folder}: the cache cannot be written ({what}); what is finished stays; "
             "free space or name another --cache, and run again to continue"
         ) from None
-
-
-class Locks:
-    """Named locks between processes: one byte each of one file, freed by the system when a process dies."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __enter__(self) -> Locks:
-        self._file = self.path.open("a+b")
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._file.close()
-
-    def acquire(self, name: str, *, wait: bool) -> bool:
-        """Take the lock; without `wait`, False where another process has it."""
-        try:
-            import fcntl
-        except ImportError:  # no such locks on Windows: work may be done twice, never wrongly
-            return True
-        try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, self._place(name))
-        except (BlockingIOError, PermissionError):
-            return False
-        except OSError:  # no locks on this file system: as on Windows
-            return True
-        return True
-
-    def release(self, name: str) -> None:
-        """Give the lock back."""
-        try:
-            import fcntl
-        except ImportError:
-            return
-        with suppress(OSError):
-            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, self._place(name))
-
-    @staticmethod
-    def _place(name: str) -> int:
-        return int(name[:15], 16)  # below 2^60: a byte beyond the file's end may be locked

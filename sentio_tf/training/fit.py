@@ -20,7 +20,7 @@ import numpy as np
 
 from .. import config as configuration
 from .. import pipeline
-from ..config import FitConfig
+from ..config import FitConfig, GanConfig
 from ..contract import SAMPLE_RATE, WINDOW_SAMPLES
 from ..corpora.split import components
 from ..corpora.track import Track
@@ -31,7 +31,7 @@ from ..losses import EmotionLoss
 from ..models import MODELS, STAGES, WAVEFORM
 from ..pipeline.checks import check_tracks
 from ..pipeline.loader import closed
-from . import deviation
+from . import deviation, generated
 from .build import Builder, builder, crops, heard_spec, make_optimizer
 from .callbacks import Checkpoint, History, Progress, TrackValidation, board
 from .curves import draw_curves
@@ -122,7 +122,11 @@ def fit(
             "received none; name its run with --start"
         )
     mute = config.consistency > 0 or school is not None  # whether songs without a label are of use
-    tracks = read_tracks(sources, labels=config.labels, skip_missing=skip_missing, unlabelled=mute, report=report)
+    tracks = read_tracks(
+        sources, labels=config.labels, skip_missing=skip_missing, unlabelled=mute, generated=True, report=report
+    )
+    tracks, made = [t for t in tracks if not t.generated], [t for t in tracks if t.generated]
+    gans = generated.check(made, sources, config, taught=school is not None)
     tracks, extra = [t for t in tracks if t.has_emotion], [t for t in tracks if not t.has_emotion]
     divide = partial(
         plan,
@@ -139,7 +143,7 @@ def fit(
     if strange := sorted(set(only) - set(known)):
         raise ConfigError(f"expected parts among {', '.join(known)}, received {strange[0]!r}; correct --only")
     build = builder(config, root, report)
-    asked = len(tracks) + len(extra)
+    asked = len(tracks) + len(extra) + len(made)
     tracks, extra = (pipeline.render_tracks(some, root, progress=progress) for some in (tracks, extra))
     # Every run has the mels: of them the domain is made, and the check of the audio.
     store = pipeline.open_cache(heard_spec("", root, bits=config.cache_bits, f_max=config.f_max))
@@ -148,25 +152,24 @@ def fit(
     if heard is store and augment and augment.needs_waveform:
         examples = pipeline.Spec(root, "waveform", mel=store.spec.mel)
     for spec in dict.fromkeys([store.spec, heard.spec, examples]):
-        failed = pipeline.open_cache(spec).build([*tracks, *extra], progress=progress, report=report)
+        failed = pipeline.open_cache(spec).build([*tracks, *extra, *made], progress=progress, report=report)
         for reason in failed.values():
             report(f"left out: {reason}")
-        tracks, extra = ([t for t in some if t.key not in failed] for some in (tracks, extra))
-    quality = check_tracks([*tracks, *extra], store)
+        tracks, extra, made = ([t for t in some if t.key not in failed] for some in (tracks, extra, made))
+    quality = check_tracks([*tracks, *extra, *made], store)
     report(quality.lines()[0])
     for key, why in quality.errors.items():
         report(f"left out: {key}: {why}")
-    tracks, extra = ([t for t in some if t.key not in quality.errors] for some in (tracks, extra))
-
-    if len(tracks) + len(extra) < asked:
-        report(f"{asked - len(tracks) - len(extra)} of {asked} tracks are left out")
+    tracks, extra, made = ([t for t in some if t.key not in quality.errors] for some in (tracks, extra, made))
+    if (left := asked - len(tracks) - len(extra) - len(made)) > 0:
+        report(f"{left} of {asked} tracks are left out")
     work = divide(tracks)
     config = dataclasses.replace(config, folds=work.folds)
-    names = {t.corpus for t in [*tracks, *extra]}
+    names = {t.corpus for t in [*tracks, *extra, *made]}
     if unknown := sorted(set(config.repeats) - names):
         raise ConfigError(f"repeats: expected corpora among {', '.join(sorted(names))}, received {unknown[0]!r}")
-    audio = [pipeline.entry_id(t) for t in tracks]
-    everything = labels_hash(tracks, audio)
+    audio = [pipeline.entry_id(t) for t in [*tracks, *made]]
+    everything = labels_hash([*tracks, *made], audio)
     if extra:
         everything += f" and {hashlib.sha256(''.join(sorted(map(pipeline.entry_id, extra))).encode()).hexdigest()}"
     begin = Start(start) if start else None
@@ -178,12 +181,16 @@ def fit(
         out,
         config,
         sources,
-        [*tracks, *extra],
+        [*tracks, *extra, *made],
         work=work,
         labels_and_audio=everything,
         came_from={name: prior.identity(work) for name, prior in came_from.items() if prior},
     )
     learnt = {part.name: divided(tracks, part, config) for part in work.parts}
+    for line in generated.warnings(sources):
+        report(line)
+    for part in work.parts:
+        generated.check_part(gans, made, part.name, *learnt[part.name], [tracks[i] for i in part.test], report)
     for name, (_, held) in learnt.items():
         if max(Counter(t.corpus for t in held).values(), default=0) < 2:
             raise DataError(
@@ -204,11 +211,12 @@ def fit(
             inner, held = learnt[part.name]
             strangers = apart(extra, [*held, *(tracks[i] for i in part.test)])
             report(f"{name}: {len(inner)} training, {len(held)} validation, {len(part.test)} test tracks")
-            if extra:
-                report(f"{name}: {len(strangers)} unlabelled tracks")
+            for some, what in ((strangers, "unlabelled"), (made, "generated")):
+                if some:
+                    report(f"{name}: {len(some)} {what} tracks")
             train_fold(
                 config,
-                inner,
+                [*inner, *made],
                 held,
                 out / f"fold-{part.name}",
                 build=begin.builder(build, part.name) if begin else build,
@@ -464,7 +472,7 @@ def apart(tracks: Sequence[Track], judged: Sequence[Track]) -> list[Track]:
     return [t for t, g in zip(tracks, groups[len(judged) :], strict=True) if g not in known]
 
 
-def divided(tracks: Sequence[Track], part: Part, config: FitConfig) -> tuple[list[Track], list[Track]]:
+def divided(tracks: Sequence[Track], part: Part, config: FitConfig | GanConfig) -> tuple[list[Track], list[Track]]:
     """Training and validation tracks of a part: those the split names, else a share of its training tracks."""
     own = [tracks[i] for i in part.train]
     if part.validation:

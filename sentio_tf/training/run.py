@@ -23,8 +23,8 @@ import numpy as np
 
 from .. import config as configuration
 from .. import corpora, pipeline
-from ..config import ClassicalConfig, FitConfig
-from ..corpora.split import UNUSED, Split, components, group_folds, split_hash
+from ..config import ClassicalConfig, FitConfig, GanConfig
+from ..corpora.split import UNUSED, Split, components, group_folds, refuse_generated, split_hash
 from ..corpora.split import load as load_split
 from ..corpora.track import Track
 from ..errors import ConfigError, DataError
@@ -32,7 +32,7 @@ from ..evaluation.predictions import COLUMNS
 
 FINAL = "final"
 TRAINED = "trained.csv"
-Config = FitConfig | ClassicalConfig
+Config = FitConfig | ClassicalConfig | GanConfig
 # Names of the parts of official splits, in the order in which they are taken for the test.
 TEST_NAMES = ("test", "val", "validation")
 VALIDATION_NAMES = ("validation", "val")
@@ -45,6 +45,7 @@ def read_tracks(
     skip_missing: bool = False,
     audio: bool = True,
     unlabelled: bool = False,
+    generated: bool = False,
     report: Callable[[str], None] = print,
 ) -> list[Track]:
     """Tracks with an emotion of all `sources` (`CORPUS:ROOT`), each in one corpus only.
@@ -53,6 +54,7 @@ def read_tracks(
         labels: version of the labels, see `corpora.read`.
         audio: whether every track needs its file; a table of features does without.
         unlabelled: keep music with neither ratings nor signs; sounds of a category never are music.
+        generated: keep what a network made, see `training.generated`; else it is refused.
 
     Raises: DataError, ConfigError.
     """
@@ -65,6 +67,11 @@ def read_tracks(
     if twice := corpora.doubles(tracks):
         raise DataError(
             f"expected every track in one corpus only, received {twice[0]} twice; rename one of the folders"
+        )
+    if (made := [t for t in tracks if t.generated]) and not generated:
+        raise DataError(
+            f"expected recordings, received {len(made)} tracks of {made[0].corpus}, which a network generated: they "
+            "may enter the training part of a network on log-mels (sentio-tf fit), nothing else; leave the corpus out"
         )
     if not sources:
         raise ConfigError("expected one corpus or more, received none; add --data CORPUS:ROOT")
@@ -129,6 +136,7 @@ def plan(
     Raises: DataError if there are fewer groups than folds, the split is of other tracks, divides groups
         without leave, or has not as many folds as `folds` says.
     """
+    refuse_generated(tracks)
     everything = list(range(len(tracks)))
     last = [Part(FINAL, everything, [])] if final else []
     if not last and split is None and not folds:

@@ -1,0 +1,214 @@
+import csv
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from sentio_tf import corpora
+from sentio_tf.corpora import split as splits
+from sentio_tf.errors import ConfigError, DataError, ModelError, SentioError
+from sentio_tf.gan import watch
+from sentio_tf.gan.fit import fit
+from sentio_tf.gan.objectives import OBJECTIVES
+from sentio_tf.gan.run import open_run
+
+from .conftest import quiet
+
+
+def rows(run):
+    with (run / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def songs_of(run):
+    with (run / "trained.csv").open(newline="") as file:
+        return {row["key"]: row["role"] for row in csv.DictReader(file)}
+
+
+def test_a_run_has_all_that_is_promised(gan_run):
+    for name in ("config.yaml", "history.csv", "curves.png", "quality.json", "environment.json", "scale.npz"):
+        assert (gan_run / name).stat().st_size > 0, name
+    assert len(list((gan_run / "sheets").glob("epoch-*.png"))) == 2
+    assert not list(gan_run.rglob("checkpoint.npz"))
+    history = rows(gan_run)
+    assert [row["epoch"] for row in history] == ["0", "1"]
+    for name in ("d_loss", "g_loss", "d_accuracy", "d_gradient", "g_gradient", "d_held", "composite", "diversity"):
+        assert np.isfinite(float(history[-1][name])), name
+    status = json.loads((gan_run / "status.json").read_text())
+    assert status["status"] == "finished"
+    assert status["epoch"] == 2
+
+
+def test_only_the_training_part_is_known_and_no_test_song(gan_run, split):
+    known = songs_of(gan_run)
+    part = {key: names[0] for key, names in splits.load(split).parts.items()}
+    assert {key: role for key, role in part.items() if role != "test"} == known
+
+
+def test_quality_stands_between_floor_and_ceiling(gan_run):
+    found = json.loads((gan_run / "quality.json").read_text())
+    assert set(found) >= {"generated", "ceiling", "floor", "memorisation", "samples", "dimensions", "clipped"}
+    assert found["ceiling"]["composite"] > found["floor"]["composite"]
+    assert 0 <= found["clipped"] < 0.1
+    assert set(found["generated"]["fidelity"]) == {"valence", "arousal"}
+
+
+def test_the_saved_generator_answers_in_db(gan_run):
+    run = open_run(gan_run)
+    assert run.sound
+    assert run.why == ""
+    assert len(run.targets) == sum(s.role == "train" for s in run.songs)
+    made = np.asarray(run.generator()([np.zeros((1, 100), np.float32), np.zeros((1, 2), np.float32)]))
+    low, high = run.scale.mean - 3 * run.scale.std, run.scale.mean + 3 * run.scale.std
+    assert made.shape == (1, 128, 1292, 1)
+    assert (made[0, :, :, 0] >= low[:, None] - 1e-3).all()
+    assert (made[0, :, :, 0] <= high[:, None] + 1e-3).all()
+
+
+def test_a_finished_training_is_not_done_again(gan_run, settings, source, split, cache):
+    said = []
+    before = (gan_run / "generator.keras").stat().st_mtime_ns
+    found = fit(settings, [source], gan_run, split=split, cache=cache, report=said.append)
+    assert (gan_run / "generator.keras").stat().st_mtime_ns == before
+    assert found == json.loads((gan_run / "quality.json").read_text())
+    assert any("is complete" in line for line in said)
+
+
+def test_another_experiment_does_not_go_into_a_run(gan_run, changed, source, split, cache):
+    with pytest.raises(ConfigError, match="another configuration or other data"):
+        fit(changed(seed=5), [source], gan_run, split=split, cache=cache, report=quiet)
+
+
+def test_an_interrupted_training_goes_on_to_the_same_result(gan_run, settings, source, split, cache, tmp_path):
+    """Networks, average, both optimizers, random states: to the last bit what an uninterrupted training gives."""
+    out = tmp_path / "run"
+
+    def stop(line):
+        if "epoch 2/2" in line:  # the second epoch is done, and not yet in the checkpoint
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(settings, [source], out, split=split, cache=cache, report=stop)
+    half = json.loads((out / "status.json").read_text())
+    assert half == {"status": "training", "why": "", "epoch": 1}
+    with pytest.raises(ModelError, match="received a training that ended at epoch 1 of 2"):
+        open_run(out)
+    assert open_run(out, force=True).generator().output_shape == (None, 128, 1292, 1)
+    checkpoint = out / "fold-0" / "checkpoint.npz"
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(b"PK nothing")
+    with pytest.raises(SentioError, match=r"checkpoint\.npz: expected the state of this training"):
+        fit(settings, [source], out, split=split, cache=cache, report=quiet)
+    checkpoint.write_bytes(whole)
+    said = []
+    fit(settings, [source], out, split=split, cache=cache, report=said.append)
+    assert "goes on behind epoch 1" in said
+    assert rows(out) == rows(gan_run)
+    for name in ("generator.keras", "discriminator.keras"):
+        one, other = (keras.models.load_model(run / name).get_weights() for run in (gan_run, out))
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_a_perfect_discriminator_is_a_failed_run(changed, source, split, cache, tmp_path, monkeypatch):
+    """The published run had a loss of 0 and went on; here it is refused, and says so ever after."""
+    from sentio_tf.gan import fit as module
+
+    out = tmp_path / "run"
+    # Against a generator that learns nothing, with nothing to hold it back, it wins within a few steps.
+    lost = dataclasses.replace(OBJECTIVES["bce"](0.9), generator=lambda fake: 0 * keras.ops.mean(fake))
+    monkeypatch.setattr(module, "objective_of", lambda config: lost)
+    config = changed(
+        epochs=8, objective="bce", condition="concatenate", spectral_norm=False, augmented=False, instance_noise=0.0,
+        adapt=False, generator_updates=1, learning_rate=0.01, min_loss=0.3, win=1.0, collapse=0.0, patience=1,
+        judge_every=8,
+    )  # fmt: skip
+    why = r"the discriminator is perfect: its loss of .* is within 0.3 of the least, 0.163, and passes nothing on"
+    with pytest.raises(SentioError, match=f"has failed: {why}"):
+        fit(config, [source], out, split=split, cache=cache, report=quiet)
+    status = json.loads((out / "status.json").read_text())
+    assert status["status"] == "failed"
+    assert "is perfect" in status["why"]
+    with pytest.raises(ModelError, match=f"a training that failed: {why}"):
+        open_run(out)
+    with pytest.raises(SentioError, match=f"has failed before: {why}"):
+        fit(config, [source], out, split=split, cache=cache, report=quiet)
+
+
+def test_numbers_that_are_not_finite_end_it(changed, source, split, cache, tmp_path):
+    out = tmp_path / "run"
+    config = changed(learning_rate=1e38, spectral_norm=False, instance_noise=0.0)
+    with pytest.raises(SentioError, match=r"is not finite from step .* lower learning_rate"):
+        fit(config, [source], out, split=split, cache=cache, report=quiet)
+    assert json.loads((out / "status.json").read_text())["status"] == "failed"
+    assert json.loads((out / "quality.json").read_text()) == {}
+    assert not (out / "generator.keras").exists()  # there was no whole epoch
+    with pytest.raises(ModelError, match="expected a network of gan fit, received one that does not read"):
+        open_run(out, force=True).generator()
+
+
+def test_several_folds_need_a_name(settings, source, cache, tmp_path):
+    path = tmp_path / "folds.json"
+    splits.make(corpora.read(source), "kfold", k=3).save(path)
+    with pytest.raises(ConfigError, match=r"received a split with 3; name it with --fold 0"):
+        fit(settings, [source], tmp_path / "r", split=path, cache=cache, report=quiet)
+    with pytest.raises(ConfigError, match=r"--fold: expected one of 0, 1, 2, received '7'"):
+        fit(settings, [source], tmp_path / "r", split=path, fold="7", cache=cache, report=quiet)
+
+
+def test_too_few_songs(changed, source, split, cache, tmp_path):
+    with pytest.raises(DataError, match="expected 99 training tracks and 2 validation tracks or more"):
+        fit(changed(batch_size=99), [source], tmp_path / "r", split=split, cache=cache, report=quiet)
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(ModelError, match="expected a run of sentio-tf gan fit"):
+        open_run(tmp_path)
+
+
+# -- the guard --------------------------------------------------------------------------------------
+
+GOOD = {"d_loss": 0.7, "d_accuracy": 0.75}
+
+
+@pytest.mark.parametrize(
+    ("logs", "diversity", "kind"),
+    [
+        ({"d_loss": 0.0, "d_accuracy": 0.9}, None, "perfect"),
+        ({"d_loss": 0.3, "d_accuracy": 0.96}, 1.0, "wins"),
+        ({"d_loss": 1.0, "d_accuracy": 0.54}, 1.0, "collapsed"),
+        (GOOD, 0.1, "alike"),
+        (GOOD, 0.5, None),
+        (GOOD, None, None),
+    ],
+)
+def test_what_is_no_contest(settings, changed, logs, diversity, kind):
+    logs = logs | ({} if diversity is None else {"diversity": diversity})
+    found = watch.reasons(changed(min_diversity=0.3), 0.0, logs)
+    assert list(found) == ([kind] if kind else [])
+
+
+def test_the_guard_counts_epochs_in_a_row(changed):
+    guard = watch.Guard(changed(patience=3), least=0.0)
+    guard.set_model(keras.Sequential())
+    won = {"d_loss": 0.3, "d_accuracy": 0.99}
+    for logs in (won, won, GOOD, won, won):
+        guard.on_epoch_end(0, dict(logs))
+        assert not guard.failed
+    guard.on_epoch_end(5, dict(won))
+    assert guard.failed == "the discriminator wins: 0.990 right, above 0.95, in 3 epochs in a row"
+    assert guard.model.stop_training
+
+
+def test_only_judged_epochs_count_for_diversity(changed):
+    """A judgement of epoch 5 does not speak for the epochs up to the next one."""
+    guard = watch.Guard(changed(patience=2, min_diversity=0.3), least=0.0)
+    guard.set_model(keras.Sequential())
+    alike = GOOD | {"diversity": 0.1}
+    for logs in (alike, GOOD, GOOD, GOOD | {"diversity": 0.5}, alike, GOOD):
+        guard.on_epoch_end(0, dict(logs))
+        assert not guard.failed
+    guard.on_epoch_end(6, dict(alike))
+    assert guard.failed.startswith("samples are all alike: 0.10 of the diversity of music")

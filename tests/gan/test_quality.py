@@ -1,0 +1,193 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.linalg import sqrtm
+
+from sentio_tf.gan import quality
+from sentio_tf.gan.profile import profile
+from sentio_tf.gan.reader import Reader
+
+FRAMES = 200
+
+
+def music(count: int, seed: int) -> list[np.ndarray]:
+    """Smooth log-mels with bands that move together, of different levels."""
+    rng = np.random.default_rng(seed)
+    tilt = np.linspace(20, -40, 128)[:, None]
+    found = []
+    for _ in range(count):
+        slow = np.cumsum(rng.standard_normal((8, FRAMES)), axis=1) * 0.7
+        bands = np.repeat(slow, 16, axis=0) + np.cumsum(rng.standard_normal((128, FRAMES)), axis=1) * 0.2
+        found.append(tilt + 6 * rng.standard_normal() + bands)
+    return found
+
+
+@pytest.fixture(scope="module")
+def real():
+    return profile(music(60, 0))
+
+
+@pytest.fixture(scope="module")
+def other():
+    return profile(music(60, 1))
+
+
+def test_weights_are_the_documented_ones():
+    assert quality.WEIGHTS == {"frechet": 0.3, "moments": 0.2, "smoothness": 0.2, "correlation": 0.15, "range": 0.15}
+    assert sum(quality.WEIGHTS.values()) == pytest.approx(1)
+
+
+def test_music_against_itself_is_one(real):
+    for name, value in quality.composite(real, real).items():
+        assert value == pytest.approx(1, abs=1e-3), name
+
+
+def test_real_is_the_ceiling_and_noise_the_floor(real, other):
+    noise = profile(quality.noise(real.mean.mean(0), real.std.mean(0), 60, frames=FRAMES, seed=0))
+    high, low = (quality.composite(real, p) for p in (other, noise))
+    assert high["composite"] > 0.85
+    assert low["composite"] < high["composite"] - 0.2
+    assert low["smoothness"] < 0.5 < high["smoothness"]
+    assert low["correlation"] < 0.2 < high["correlation"]
+
+
+@given(st.integers(0, 10_000), st.floats(0.01, 100), st.floats(-80, 80))
+@settings(max_examples=6, deadline=None)
+def test_every_term_is_between_nothing_and_one(seed, scale, level):
+    rng = np.random.default_rng(seed)
+    some = profile(scale * rng.standard_normal((7, 128, 100)) + level)
+    others = profile(rng.standard_normal((9, 128, 100)).cumsum(axis=2))
+    for name, value in quality.composite(others, some).items():
+        assert 0 <= value <= 1, name
+
+
+def test_a_constant_spectrogram_has_a_score_and_no_warning(real):
+    flat = profile([np.full((128, FRAMES), -20.0)] * 4)
+    assert quality.composite(real, flat)["correlation"] == 0
+    assert quality.diversity(flat, real) == pytest.approx(0, abs=1e-5)
+
+
+# -- the Frechet distance ---------------------------------------------------------------------------
+
+
+def test_frechet_of_two_shrunk_normals_is_the_closed_form(rng):
+    """Against the formula with a matrix square root of scipy."""
+    from sklearn.covariance import ledoit_wolf
+
+    a = rng.standard_normal((300, 4)) @ rng.standard_normal((4, 4))
+    b = rng.standard_normal((200, 4)) @ rng.standard_normal((4, 4)) + 1
+    first, second = ledoit_wolf(a)[0], ledoit_wolf(b)[0]
+    apart = a.mean(0) - b.mean(0)
+    wanted = apart @ apart + np.trace(first + second - 2 * sqrtm(first @ second).real)
+    assert quality.frechet(a, b) == pytest.approx(wanted, rel=1e-6)
+    assert quality.frechet(a, b) == pytest.approx(quality.frechet(b, a), rel=1e-6)
+
+
+def test_frechet_of_a_shift_is_its_square(rng):
+    a = rng.standard_normal((100, 3))
+    assert quality.frechet(a, a + np.array([3, 0, 4])) == pytest.approx(25, rel=1e-6)
+    assert quality.frechet(a, a) == pytest.approx(0, abs=1e-6)
+
+
+def test_frechet_with_fewer_samples_than_dimensions_is_finite(rng):
+    """Shrunk covariances are never singular; without shrinkage this has no square root."""
+    assert np.isfinite(quality.frechet(rng.standard_normal((5, 40)), rng.standard_normal((6, 40))))
+
+
+def test_frechet_takes_pairs_of_columns(rng):
+    with pytest.raises(ValueError, match=r"expected \(n, k\)"):
+        quality.frechet(rng.standard_normal((5, 4)), rng.standard_normal((5, 3)))
+
+
+@pytest.mark.parametrize(("count", "wanted"), [(500, 48), (96, 48), (95, 24), (48, 24), (47, 12), (6, 3), (2, 3)])
+def test_an_embedding_has_two_samples_a_dimension(count, wanted):
+    assert quality.dimensions(count, 1000) == wanted
+
+
+# -- copies -----------------------------------------------------------------------------------------
+
+
+def test_copies_are_found(real, other):
+    noisy = profile(x + 0.5 * np.random.default_rng(9).standard_normal(x.shape) for x in music(60, 0)[:40])
+    found = quality.memorisation(noisy, real, other)
+    assert found["verdict"] == "copies"
+    assert found["near"] > 0.9
+    assert found["copied"] > 0.9
+
+
+def test_other_songs_are_no_copies(real, other):
+    found = quality.memorisation(profile(music(60, 2)), real, other)
+    assert found["verdict"] == "no copies"
+    assert found["copied"] < 0.15
+
+
+def test_a_blurred_mean_is_near_and_no_copy(real, other):
+    """Near to every song, nearest to none: what the distance alone would call a copy."""
+    blur = np.mean(music(60, 0), axis=0)
+    found = quality.memorisation(profile(blur + 0.1 * i for i in range(20)), real, other)
+    assert found["near"] > 0.9
+    assert found["verdict"] == "no copies"
+
+
+def test_one_training_song_is_not_enough(real, other):
+    with pytest.raises(ValueError, match="two training songs"):
+        quality.memorisation(other, real.take(np.arange(1)), other)
+
+
+def test_diversity_is_a_share_of_musics(real, other):
+    assert quality.diversity(real, real) == pytest.approx(1)
+    assert quality.diversity(other, real) == pytest.approx(1, abs=0.15)
+    one = music(1, 5)[0]
+    assert quality.diversity(profile(one + 0.01 * i for i in range(10)), real) < 0.05
+
+
+# -- profiles ---------------------------------------------------------------------------------------
+
+
+def test_a_profile_is_numpys_statistics(rng):
+    x = rng.standard_normal((128, 1292)) * 5 - 30
+    of = profile([x[:, :, None]])
+    np.testing.assert_allclose(of.mean[0], x.mean(1), rtol=1e-5)
+    np.testing.assert_allclose(of.step[0], np.abs(np.diff(x, axis=1)).mean(1), rtol=1e-5)
+    np.testing.assert_allclose(of.correlation[0], np.corrcoef(x), atol=1e-5)
+    np.testing.assert_allclose(of.small[0, 3, :2], [x[24:32, 0:15].mean(), x[24:32, 15:31].mean()], rtol=1e-4)
+    assert of.bands.shape == (1, 384)
+    assert of.small.shape == (1, 16, 81)
+
+
+def test_nothing_and_nan_are_no_profile():
+    with pytest.raises(ValueError, match="Received: none"):
+        profile([])
+    with pytest.raises(ValueError, match="1 values that are not"):
+        profile([np.where(np.arange(128 * 90).reshape(128, 90) == 5, np.nan, 0.0)])
+    with pytest.raises(ValueError, match=r"81 frames or more\. Received: 80"):
+        profile([np.zeros((128, 80))])
+
+
+# -- the reader of labels ---------------------------------------------------------------------------
+
+
+def labels_of(of) -> np.ndarray:
+    """Level and movement: what a linear reader can hear."""
+    level = of.mean.mean(1)
+    return np.tanh(np.stack([(level + 10) / 12, (of.step.mean(1) - of.step.mean()) * 20], axis=1))
+
+
+def test_the_reader_hears_what_is_linear_and_not_what_is_shuffled(tmp_path):
+    held, train = profile(music(100, 10)), profile(music(60, 11))
+    reader = Reader.fit(held, labels_of(held), train, labels_of(train))
+    found = reader.fidelity(train, labels_of(train))
+    assert found["valence"]["ccc"] > 0.8
+    assert abs(found["valence"]["shuffled"]) < 0.4
+    reader.save(tmp_path)
+    again = Reader.load(tmp_path)
+    np.testing.assert_array_equal(again.read(train), reader.read(train))
+    wanted = np.sqrt(((reader.read(train) - labels_of(train)) ** 2).mean(0))
+    np.testing.assert_allclose(reader.rmse, wanted)
+
+
+def test_distances_are_in_errors_of_the_reader():
+    reader = Reader(np.zeros((384, 2)), np.zeros(2), np.array([0.1, 0.2]))
+    np.testing.assert_allclose(reader.far(np.array([[0.1, 0.2]]), np.zeros((1, 2))), 1)
+    np.testing.assert_allclose(reader.far(np.array([[0.2, 0.0]]), np.zeros((1, 2))), np.sqrt(2))
