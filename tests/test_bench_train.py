@@ -144,7 +144,7 @@ def test_the_command_that_is_shown_names_what_was_measured_and_no_path(bench):
     assert bench.said(options) == shown
 
 
-@pytest.mark.parametrize("way", ["float32", "bfloat16"])
+@pytest.mark.parametrize("way", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
 def test_a_step_trains(bench, way, monkeypatch):
     monkeypatch.setitem(bench.SECONDS, "short_chunk_cnn", 3.7)
     step, parameters = bench.keras_step("short_chunk_cnn", way, batch=2)

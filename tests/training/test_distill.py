@@ -124,7 +124,7 @@ def test_soft_targets_alone_bring_the_student_to_the_teacher(run, loud, tmp_path
     assert float(history[-1]["soft"]) < 0.2 * float(history[0]["soft"])
 
 
-@pytest.mark.parametrize("answers", ["stored", "live"])
+@pytest.mark.parametrize("answers", ["stored", pytest.param("live", marks=pytest.mark.slow)])
 def test_resumed_equals_uninterrupted(run, tmp_path, monkeypatch, answers):
     sets = ["final=false", "epochs=2", f"answers={answers}"]
     taught(run, tmp_path / "whole", *sets, only=["0"])
