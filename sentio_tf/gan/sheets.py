@@ -22,10 +22,11 @@ def draw_sheet(path: Path, mels: np.ndarray, titles: Sequence[str], *, heading: 
     """
     from matplotlib.figure import Figure
 
-    rows = -(-len(mels) // COLUMNS)
-    figure = Figure(figsize=(3 * COLUMNS, 1.75 * rows + 0.5), layout="constrained", facecolor="white")
+    columns = min(COLUMNS, len(mels))
+    rows = -(-len(mels) // columns)
+    figure = Figure(figsize=(3 * columns, 1.75 * rows + 0.5), layout="constrained", facecolor="white")
     low, high = np.quantile(mels, [0.02, 0.998])
-    axes = figure.subplots(rows, COLUMNS, squeeze=False)
+    axes = figure.subplots(rows, columns, squeeze=False)
     image = None
     for place, ax in enumerate(axes.ravel()):
         if place >= len(mels):
@@ -37,9 +38,9 @@ def draw_sheet(path: Path, mels: np.ndarray, titles: Sequence[str], *, heading: 
         )  # fmt: skip
         ax.set_title(titles[place], fontsize=8, loc="left", color=INK)
         ax.tick_params(labelsize=6, colors=FAINT)
-        last = place + COLUMNS >= len(mels)
+        last = place + columns >= len(mels)
         ax.set_xlabel("s" if last else "", fontsize=7, color=FAINT)
-        ax.set_ylabel("mel band" if place % COLUMNS == 0 else "", fontsize=7, color=FAINT)
+        ax.set_ylabel("mel band" if place % columns == 0 else "", fontsize=7, color=FAINT)
     if image is not None:
         bar = figure.colorbar(image, ax=axes, shrink=0.7, pad=0.01)
         bar.set_label("dB", fontsize=7)
