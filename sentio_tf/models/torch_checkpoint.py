@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
@@ -84,6 +85,17 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _load(file: io.BytesIO, storages: dict[str, Storage]) -> Any:
+    """The next pickle.
+
+    pickle makes room for whatever place in its memory an opcode names, and one wrong byte can name the two
+    thousand millionth: 30 GB.  Places are counted up, and each takes bytes, so none may lie beyond its own position.
+    """
+    start = file.tell()
+    for opcode, argument, place in pickletools.genops(file):
+        at = (place or 0) - start
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > at:
+            raise pickle.UnpicklingError(f"it asks for place {argument} of its memory at byte {at}")
+    file.seek(start)
     return _Unpickler(file, storages).load()
 
 

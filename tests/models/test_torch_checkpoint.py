@@ -1,5 +1,6 @@
 import contextlib
 import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def test_what_is_no_tensor_is_refused():
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "Ran out of input"),
+        (b"", "pickle exhausted before seeing STOP"),
         (b"PK\x03\x04 a zip of later versions", ""),
         (torch_file.dumps({}, (1, 1001, {"little_endian": True})), "another beginning"),
         (torch_file.dumps({}, (*torch_file.BEGINNING[:2], {"little_endian": False})), "another byte order"),
@@ -96,6 +97,31 @@ def test_a_tensor_stays_in_its_storage(shape, strides, offset, monkeypatch):
     monkeypatch.setattr(torch_file.Tensor, "__reduce__", places)
     with pytest.raises(ModelError, match=r"a tensor of shape .* of 2 numbers"):
         read(torch_file.dumps({"a": np.ones(2, "<f4")}))
+
+
+def test_a_place_in_memory_that_no_file_needs_is_refused():
+    """A single wrong byte made pickle ask for 30 GB."""
+    tracemalloc.start()
+    try:
+        for end in (SMALL, b"."):
+            with pytest.raises(ModelError, match=r"it asks for place 16777216 of its memory at byte 4"):
+                read(b"\x80\x02K\x01r" + (1 << 24).to_bytes(4, "little") + end)
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_no_single_byte_takes_memory():
+    """Every place of the file, with each opcode that names a place or a length."""
+    tracemalloc.start()
+    try:
+        for at in range(len(SMALL)):
+            for code in b"rpjqX\x8a\x8b\x8d\x8e\x96B":
+                with contextlib.suppress(ModelError):
+                    read(SMALL[:at] + bytes([code]) + SMALL[at + 1 :])
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
 
 
 @settings(deadline=None, max_examples=300)
