@@ -40,7 +40,7 @@ def main() -> None:
 
     card = Engine(arguments.file).card
     metrics = json.loads((arguments.run / "metrics.json").read_text())
-    if synthetic := [c for c in metrics["corpora"] if c.startswith("synthetic-")]:
+    if synthetic := [c for c in metrics["corpora"] if c.startswith(("synthetic-", "generated-"))]:
         raise SystemExit(f"{arguments.run}: trained on composed music ({synthetic[0]}), which is for tests only")
     environment = json.loads((arguments.run / "environment.json").read_text())
     config = yaml.safe_load((arguments.run / "config.yaml").read_text())
