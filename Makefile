@@ -22,7 +22,7 @@ test: .venv/dev lint
 browser: .venv/dev
 	tools/ensure_chromium.sh
 	tools/ensure_node.sh
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest -m browser $(BROWSER_TESTS)
 
 # Kotlin: core, the engine on the real model, the app against Android's classes.
 android: .venv/base
