@@ -1,6 +1,5 @@
 package io.sentio.app
 
-import android.app.Activity
 import android.os.Build
 import android.os.Bundle
 import android.text.format.Formatter
@@ -11,13 +10,10 @@ import android.widget.ProgressBar
 import android.widget.TextView
 
 /** Latency of a window and memory on this phone. */
-class BenchmarkActivity : Activity() {
-    private val session get() = (application as SentioApplication).session
+class BenchmarkActivity : SessionActivity() {
     private val result by lazy { view<TextView>(R.id.result) }
     private val progress by lazy { view<ProgressBar>(R.id.progress) }
     private val start by lazy { view<Button>(R.id.start) }
-
-    private val onChange: () -> Unit = ::show
 
     override fun onCreate(saved: Bundle?) {
         super.onCreate(saved)
@@ -28,18 +24,8 @@ class BenchmarkActivity : Activity() {
         }
     }
 
-    override fun onStart() {
-        super.onStart()
-        session.listeners += onChange
-        show()
-    }
-
-    override fun onStop() {
-        session.listeners -= onChange
-        // Times of an app that nobody sees would be those of the slow cores.
-        if (!isChangingConfigurations) session.cancelBenchmark()
-        super.onStop()
-    }
+    /** Times of an app that nobody sees would be those of the slow cores. */
+    override fun left() = session.cancelBenchmark()
 
     override fun onOptionsItemSelected(item: MenuItem): Boolean {
         if (item.itemId != android.R.id.home) return super.onOptionsItemSelected(item)
@@ -47,7 +33,7 @@ class BenchmarkActivity : Activity() {
         return true
     }
 
-    private fun show() {
+    override fun show() {
         val state = session.benchmark
         val working = state as? BenchmarkState.Working
         start.isEnabled = session.state !is State.Working

@@ -1,7 +1,6 @@
 package io.sentio.app
 
 import android.Manifest
-import android.app.Activity
 import android.content.ActivityNotFoundException
 import android.content.Intent
 import android.content.pm.PackageManager
@@ -21,8 +20,7 @@ import io.sentio.TimelineGeometry
 import io.sentio.at
 
 /** Pick or record a song; its mood, the circumplex and the timeline grow while it is heard. */
-class MainActivity : Activity() {
-    private val session get() = (application as SentioApplication).session
+class MainActivity : SessionActivity() {
     private val mood by lazy { view<TextView>(R.id.mood) }
     private val numbers by lazy { view<TextView>(R.id.numbers) }
     private val message by lazy { view<TextView>(R.id.message) }
@@ -34,8 +32,6 @@ class MainActivity : Activity() {
     private val cancel by lazy { view<Button>(R.id.cancel) }
     private var selectedS: Double? = null
     private var notice: String? = null // of what kept a song from being started
-
-    private val onChange: () -> Unit = ::show
 
     override fun onCreate(saved: Bundle?) {
         super.onCreate(saved)
@@ -51,18 +47,8 @@ class MainActivity : Activity() {
         }
     }
 
-    override fun onStart() {
-        super.onStart()
-        session.listeners += onChange
-        show()
-    }
-
-    override fun onStop() {
-        session.listeners -= onChange
-        // A phone gives no sound to an app that nobody sees; a rotation is no interruption.
-        if (!isChangingConfigurations) session.interrupt()
-        super.onStop()
-    }
+    /** A phone gives no sound to an app that nobody sees. */
+    override fun left() = session.interrupt()
 
     override fun onSaveInstanceState(out: Bundle) {
         super.onSaveInstanceState(out)
@@ -169,7 +155,7 @@ class MainActivity : Activity() {
         else -> null
     }
 
-    private fun show() {
+    override fun show() {
         val state = session.state
         val working = state is State.Working
         keepAwake(working)
