@@ -30,7 +30,7 @@ from ..training.run import (
     environment,
     finished,
     labels_hash,
-    plan,
+    planner,
     read_tracks,
     write_csv,
     write_json,
@@ -82,16 +82,8 @@ def fit(
     root = cache or configuration.cache_root()
     diffaug = augmenter(config.diffaug if config.augmented else None, config.seed)
     tracks = read_tracks(sources, labels=config.labels, skip_missing=skip_missing, report=report)
-    work = plan(
-        tracks,
-        folds=config.folds,
-        seed=config.seed,
-        grid=config.grid,
-        split=split,
-        allow_divided=allow_divided,
-        purge_divided=purge_divided,
-        final=split is None,
-    )
+    divide = planner(config, split, allow_divided=allow_divided, purge_divided=purge_divided, final=split is None)
+    work = divide(tracks)
     part = chosen(work, fold)
     train, held = divided(tracks, part, config)
     train, held = (pipeline.render_tracks(some, root, progress=progress) for some in (train, held))

@@ -9,7 +9,6 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ from .run import (
     environment,
     finished,
     labels_hash,
-    plan,
+    planner,
     prediction_row,
     read_tracks,
     reopen,
@@ -97,15 +96,7 @@ def fit(
     if not config.folds and split is None:
         raise ConfigError("folds: expected 2 or more, or a --split, received 0; set folds=5")
 
-    divide = partial(
-        plan,
-        folds=config.folds,
-        seed=config.seed,
-        grid=config.grid,
-        split=split,
-        allow_divided=allow_divided,
-        purge_divided=purge_divided,
-    )
+    divide = planner(config, split, allow_divided=allow_divided, purge_divided=purge_divided)
     divide(tracks)  # what can be known before hours of decoding
     check_settings(config)
     names, x, failed = vectors(tracks, config.features, root, workers=workers, progress=progress, report=report)

@@ -47,7 +47,7 @@ from .run import (
     environment,
     finished,
     labels_hash,
-    plan,
+    planner,
     prediction_row,
     read_tracks,
     reopen,
@@ -128,16 +128,7 @@ def fit(
     tracks, made = [t for t in tracks if not t.generated], [t for t in tracks if t.generated]
     gans = generated.check(made, sources, config, taught=school is not None)
     tracks, extra = [t for t in tracks if t.has_emotion], [t for t in tracks if not t.has_emotion]
-    divide = partial(
-        plan,
-        folds=config.folds,
-        seed=config.seed,
-        grid=config.grid,
-        split=split,
-        allow_divided=allow_divided,
-        purge_divided=purge_divided,
-        final=config.final,
-    )
+    divide = planner(config, split, allow_divided=allow_divided, purge_divided=purge_divided, final=config.final)
     # What can be known before hours of decoding.
     known = [part.name for part in divide(tracks).parts]
     if strange := sorted(set(only) - set(known)):

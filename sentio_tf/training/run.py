@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,22 @@ def plan(
         raise DataError(f"{split}: expected training and test tracks in every part, received one without; make it anew")
     exact = _exact(tracks, parts)
     return Plan([*parts, *last], protocol, split_hash(tracks, of), exact, count, len(leaks), purged)
+
+
+def planner(
+    config: Config, split: Path | None, *, allow_divided: bool = False, purge_divided: bool = False, final: bool = True
+) -> Callable[[Sequence[Track]], Plan]:
+    """`plan` with the folds, the seed and the grid of `config`."""
+    return partial(
+        plan,
+        folds=config.folds,
+        seed=config.seed,
+        grid=config.grid,
+        split=split,
+        allow_divided=allow_divided,
+        purge_divided=purge_divided,
+        final=final,
+    )
 
 
 def _exact(tracks: Sequence[Track], parts: Sequence[Part]) -> str:
