@@ -1,6 +1,6 @@
 """Every network, the optimizer's phases and a whole fit on JAX, in a process that cannot import TensorFlow.
 
-This file is also that process: `python tests/test_backends.py FOLDER MINI` with KERAS_BACKEND=jax.
+This file is also that process: `python tests/test_backends.py FOLDER [MINI]` with KERAS_BACKEND=jax.
 """
 
 from __future__ import annotations
@@ -194,13 +194,17 @@ def distilled() -> dict[str, list[float]]:
     return {"norms": list(norms.values())} | {name: [float(f[name]) for f in found] for name in found[0]}
 
 
-def work(folder: Path) -> None:
-    """`losses.json`, `moved.json`, `distilled.json`, `weights.npz`."""
+def steps(folder: Path) -> None:
+    """`losses.json`."""
+    (folder / "losses.json").write_text(json.dumps({name: losses(name) for name in SIZES}))
+
+
+def longer(folder: Path) -> None:
+    """`moved.json`, `distilled.json`, `weights.npz`."""
     (folder / "distilled.json").write_text(json.dumps(distilled()))
     weights, moved = phases()
     np.savez(folder / "weights.npz", **weights)
     (folder / "moved.json").write_text(json.dumps(moved))
-    (folder / "losses.json").write_text(json.dumps({name: losses(name) for name in SIZES}))
 
 
 def train(name: str, mini: Path, folder: Path) -> None:
@@ -213,10 +217,8 @@ def train(name: str, mini: Path, folder: Path) -> None:
     (folder / name / "said.txt").write_text("\n".join(said))
 
 
-@pytest.fixture(scope="module")
-def both(mini, tmp_path_factory):
-    """Results of the JAX process and of this one, made at the same time."""
-    folder = tmp_path_factory.mktemp("backends")
+def on_both(folder, work, *more):
+    """Results of the JAX process and of `work` here, made at the same time."""
     (folder / "jax").mkdir()
     (folder / "tensorflow").mkdir()
     environment = os.environ | {
@@ -226,7 +228,7 @@ def both(mini, tmp_path_factory):
         "PYTHONPATH": str(ROOT),
         "PYTHONWARNINGS": "ignore",
     }
-    command = [sys.executable, __file__, folder / "jax", mini]
+    command = [sys.executable, __file__, folder / "jax", *more]
     with (folder / "log").open("w") as log:
         child = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
     try:
@@ -239,6 +241,16 @@ def both(mini, tmp_path_factory):
         child.wait()
     assert child.returncode == 0, (folder / "log").read_text()[-4000:]
     return folder
+
+
+@pytest.fixture(scope="module")
+def stepped(tmp_path_factory):
+    return on_both(tmp_path_factory.mktemp("steps"), steps)
+
+
+@pytest.fixture(scope="module")
+def both(mini, tmp_path_factory):
+    return on_both(tmp_path_factory.mktemp("backends"), longer, mini)
 
 
 def read(folder, name):
@@ -261,13 +273,14 @@ def test_weights_are_called_the_same_whatever_was_built_before(name, monkeypatch
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_a_step_on_jax_is_a_step_on_tensorflow(both, name):
-    ours, theirs = (found[name] for found in read(both, "losses.json"))
+def test_a_step_on_jax_is_a_step_on_tensorflow(stepped, name):
+    ours, theirs = (found[name] for found in read(stepped, "losses.json"))
     assert ours[0] == pytest.approx(theirs[0], rel=1e-4)
     assert ours[1] == pytest.approx(theirs[1], rel=1e-3)
     assert abs(ours[1] - ours[0]) > 5e-3 * abs(ours[0]), "the update changes more than the tolerance"
 
 
+@pytest.mark.slow
 def test_a_distilled_step_on_jax_is_one_on_tensorflow(both):
     ours, theirs = read(both, "distilled.json")
     assert ours.keys() == theirs.keys() == {"norms", "loss", "hard", "soft", "features", "attention"}
@@ -277,6 +290,7 @@ def test_a_distilled_step_on_jax_is_one_on_tensorflow(both):
         assert all(value > 0 for value in values), name
 
 
+@pytest.mark.slow
 def test_phases_move_what_they_should(both):
     ours, theirs = read(both, "moved.json")
     head = ["head_dense1", "head_dense2", "head_logits", "head_norm"]
@@ -284,6 +298,7 @@ def test_phases_move_what_they_should(both):
     assert theirs == ours
 
 
+@pytest.mark.slow
 def test_weights_and_averages_are_those_of_tensorflow(both):
     with np.load(both / "jax" / "weights.npz") as ours, np.load(both / "tensorflow" / "weights.npz") as theirs:
         assert set(ours.files) == set(theirs.files)
@@ -294,6 +309,7 @@ def test_weights_and_averages_are_those_of_tensorflow(both):
         assert np.abs(ours[moved] - ours["head_dense1/kernel"]).max() > 1e-4, "an average is not the last value"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FITS)
 def test_a_fit_on_jax(both, mini, name):
     """Its saved model gives its predictions on TensorFlow, too."""
@@ -319,17 +335,21 @@ def test_a_fit_on_jax(both, mini, name):
     np.testing.assert_allclose(estimated, stored, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_tensorboard_without_tensorflow_is_one_line(both):
     assert "expected TensorFlow and tensorboard" in (both / "jax" / "board.txt").read_text()
 
 
-def main(folder: Path, mini: Path) -> None:
+def main(folder: Path, mini: Path | None = None) -> None:
     sys.modules["tensorflow"] = None  # type: ignore[assignment]  # an import of it fails
     from sentio_tf.errors import ConfigError
     from sentio_tf.training.fit import board
 
     shrink(setattr)
-    work(folder)
+    if mini is None:
+        steps(folder)
+        return
+    longer(folder)
     for name in FITS:
         train(name, mini, folder)
     try:
@@ -339,4 +359,4 @@ def main(folder: Path, mini: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:]))

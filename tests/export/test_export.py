@@ -23,13 +23,20 @@ from sentio_tf.runtime.stream import Stream
 from sentio_tf.training.build import load_model
 
 
+def shallow(**options):
+    """A MobileViT with one transformer block a stage, of 2, 4, 3: every conversion takes half the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mobilevit, "DEPTHS", (1, 1, 1))
+        return mobilevit.build(height=64, **options)
+
+
 @pytest.fixture(scope="module")
 def run(run, tmp_path_factory):
-    """The run of the fixtures with a MobileViT as its model: untrained, its heads away from zero."""
+    """The run of the fixtures with a MobileViT as its model: untrained, shallow, its heads away from zero."""
     path = tmp_path_factory.mktemp("mobilevit") / "run"
     shutil.copytree(run["path"], path)
     normalize = BandNormalize(np.full(128, -30.0), np.full(128, 15.0), name="normalize")
-    network = mobilevit.build(normalize=normalize, height=64, seed=1)
+    network = shallow(normalize=normalize, seed=1)
     for name in ("pool_logits", "statistics_logits"):
         kernel = network.get_layer(name).kernel
         kernel.assign(np.random.default_rng(0).standard_normal(kernel.shape) * 0.1)
@@ -43,21 +50,21 @@ def exported(run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     data = [a for s in run["sources"] for a in ("--data", s)]
     out = folder / "none.tflite"
-    done = CliRunner().invoke(
-        main,
-        ["export", str(run["path"]), *data, "--quantize", "none", "--cache", str(run["cache"]), "--out", str(out)],
-    )
-    assert done.exit_code == 0, done.output
-    assert "against Keras: max 0.00" in done.output
-    cards = {"none": Engine(out).card}
     real, converted = graph.to_tflite, []
 
-    def once(model):  # all three start from the same float graph
+    def once(model):  # all start from the same float graph
         converted[:] = converted or [real(model)]
         return converted[0]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(graph, "to_tflite", once)
+        done = CliRunner().invoke(
+            main,
+            ["export", str(run["path"]), *data, "--quantize", "none", "--cache", str(run["cache"]), "--out", str(out)],
+        )
+        assert done.exit_code == 0, done.output
+        assert "against Keras: max 0.00" in done.output
+        cards = {"none": Engine(out).card}
         for kind in ("float16", "dynamic", "int8"):
             said = []
             done = export.export_run(
@@ -97,8 +104,8 @@ def test_sizes_fall(exported):
     folder, _ = exported
     size = {kind: (folder / f"{kind}.tflite").stat().st_size for kind in quantize.QUANTIZATIONS}
     assert size["float16"] < 0.7 * size["none"]
-    assert size["dynamic"] < 0.5 * size["none"]
-    assert size["int8"] < 0.5 * size["none"]
+    assert size["dynamic"] < 0.55 * size["none"]
+    assert size["int8"] < 0.55 * size["none"]
 
 
 @pytest.mark.parametrize("kind", quantize.QUANTIZATIONS)
@@ -169,7 +176,7 @@ def test_a_wrong_export_is_refused_and_leaves_no_file(run, tmp_path, monkeypatch
     real = graph.to_tflite
 
     def other(model):
-        wrong = mobilevit.build(normalize=ClipZScore(), height=64, seed=9)
+        wrong = shallow(normalize=ClipZScore(), seed=9)
         return real(graph.waveform_model(wrong, domain=(np.zeros(160), np.ones(160))))
 
     monkeypatch.setattr(graph, "to_tflite", other)

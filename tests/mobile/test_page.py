@@ -185,6 +185,14 @@ def page(chromium, address):
 
 
 @pytest.fixture(scope="module")
+def loaded(chromium, address):
+    """A page for tests of its modules alone, which leave nothing on it."""
+    page = Page(chromium, address)
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
 def predictor():
     return load(threads=1)
 
@@ -221,14 +229,14 @@ def test_dropped_files_of_every_kind_get_the_answers_of_predict(page, tune, pred
     ],
 )
 @pytest.mark.parametrize("rate", [22_050, 44_100, 48_000])
-def test_every_sample_is_where_predict_has_it(page, tmp_path, make_music, end, options, rate):
+def test_every_sample_is_where_predict_has_it(loaded, tmp_path, make_music, end, options, rate):
     """No run-in of a codec before the sound, no filling behind it: a short file is repeated, and hears its own gaps."""
     if end == "opus" and rate != 48_000:
         pytest.skip("Opus has one rate")
     path = tmp_path / f"sound.{end}"
     sound = make_music(1.3, rate=rate)
     soundfile.write(path, np.stack([sound, 0.5 * sound[::-1]], 1), rate, **options)
-    found = page.tab.evaluate(
+    found = loaded.tab.evaluate(
         """async (data) => {
           const { open } = await import("./sentio/decode.js");
           const { downmix } = await import("./sentio/downmix.js");

@@ -15,6 +15,13 @@ def randomize_heads(model, rng):
     return model
 
 
+@pytest.fixture
+def shallow(monkeypatch):
+    """One transformer block a stage, of 2, 4, 3: every kind of layer is there, and built in half the time."""
+    monkeypatch.setattr(mobilevit, "DEPTHS", (1, 1, 1))
+
+
+@pytest.mark.usefixtures("shallow")
 def test_starts_at_neutral(rng):
     model = mobilevit.build(normalize=normalize(), height=64)
     x = (rng.standard_normal((2, 128, 1292, 1)) * 15 - 30).astype(np.float32)
@@ -46,6 +53,7 @@ def test_contract(height, rng):
     assert np.ptp(y, axis=0).max() > 0, "the input matters"
 
 
+@pytest.mark.usefixtures("shallow")
 def test_calling_the_model_is_inference(rng):
     """keras.layers.Resizing switched the layers after it to training mode (BatchNorm, dropout)."""
     model = randomize_heads(mobilevit.build(normalize=normalize(), height=64), rng)
@@ -54,6 +62,7 @@ def test_calling_the_model_is_inference(rng):
     np.testing.assert_allclose(np.asarray(model(x)), np.asarray(model(x)), atol=0)
 
 
+@pytest.mark.usefixtures("shallow")
 def test_weights_of_short_crops_serve_whole_windows(rng):
     short = randomize_heads(mobilevit.build(normalize=ClipZScore(), frames=517, height=64), rng)
     whole = mobilevit.build(normalize=ClipZScore(), height=64)
@@ -77,6 +86,7 @@ def test_unfold_groups_the_pixels_of_patches_and_fold_undoes_it(rng):
     np.testing.assert_array_equal(np.asarray(mobilevit.Fold(4, 6)(out)), x)
 
 
+@pytest.mark.usefixtures("shallow")
 def test_every_variable_gets_a_gradient(rng):
     import tensorflow as tf
 
@@ -92,6 +102,7 @@ def test_every_variable_gets_a_gradient(rng):
         assert np.isfinite(gradient).all(), variable.path
 
 
+@pytest.mark.usefixtures("shallow")
 def test_saved_and_loaded(tmp_path, rng):
     model = randomize_heads(mobilevit.build(normalize=normalize(), frames=517, height=64, statistics=0), rng)
     model.save(tmp_path / "m.keras")
