@@ -22,6 +22,9 @@ from sentio_tf.runtime.golden import golden_waveform, sha256
 from sentio_tf.runtime.stream import Stream
 from sentio_tf.training.build import load_model
 
+from ..conftest import tiny
+from .test_onnx import DOMAIN, awake
+
 
 def shallow(**options):
     """A MobileViT with one transformer block a stage, of 2, 4, 3: every conversion takes half the time."""
@@ -176,8 +179,8 @@ def test_a_wrong_export_is_refused_and_leaves_no_file(run, tmp_path, monkeypatch
     real = graph.to_tflite
 
     def other(model):
-        wrong = shallow(normalize=ClipZScore(), seed=9)
-        return real(graph.waveform_model(wrong, domain=(np.zeros(160), np.ones(160))))
+        wrong = awake(tiny(normalize=ClipZScore(), width=8))
+        return real(graph.waveform_model(wrong, domain=DOMAIN))
 
     monkeypatch.setattr(graph, "to_tflite", other)
     out = tmp_path / "wrong.tflite"
