@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test browser android ios lint format clean
+.PHONY: demo test backends browser android ios lint format clean
 
 # The base package alone, without TensorFlow: predicts on the bundled tune, draws the plot, composes some songs.
 demo: .venv/base
@@ -18,6 +18,10 @@ test: .venv/dev lint
 	tools/ensure_fluidsynth.sh
 	tools/ensure_node.sh
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The long half of the tests on JAX: phases of the optimizer, distillation, whole fits.
+backends: .venv/dev
+	$(BIN)/python -m pytest -m slow tests/test_backends.py
 
 # Pages in a real Chromium.
 browser: .venv/dev

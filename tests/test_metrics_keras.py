@@ -237,7 +237,6 @@ print("done on", keras.backend.backend())
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
 def test_on_jax():
     done = subprocess.run(

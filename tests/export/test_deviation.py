@@ -59,7 +59,7 @@ def check(model, runner, *, atol=1e-4, rtol=2e-3):
     assert np.ptp(found, axis=0).min() > 1e-3, "songs differ"
 
 
-@pytest.mark.parametrize("kind", ["none", pytest.param("dynamic", marks=pytest.mark.slow), "int8"])
+@pytest.mark.parametrize("kind", ["none", "dynamic", "int8"])
 def test_tflite(model, tmp_path, kind):
     """Windows and stream; the deviation itself is never quantised."""
     content = graph.to_tflite(model)

@@ -103,12 +103,14 @@ def test_quantised_exports_stay_close(exported):
         assert cards[kind].parity["max"] <= parity.TOLERANCE[kind]
 
 
-def test_sizes_fall(exported):
+def test_sizes_fall(exported, run):
+    """By half and three quarters of the weights, but for small layers; the front end's tables stay as they are."""
     folder, _ = exported
     size = {kind: (folder / f"{kind}.tflite").stat().st_size for kind in quantize.QUANTIZATIONS}
-    assert size["float16"] < 0.7 * size["none"]
-    assert size["dynamic"] < 0.55 * size["none"]
-    assert size["int8"] < 0.55 * size["none"]
+    weights = 4 * load_model(run["path"] / "model.keras").count_params()
+    assert size["none"] - size["float16"] > 0.4 * weights
+    assert size["none"] - size["dynamic"] > 0.61 * weights
+    assert size["none"] - size["int8"] > 0.61 * weights
 
 
 @pytest.mark.parametrize("kind", quantize.QUANTIZATIONS)
