@@ -326,7 +326,9 @@ def main() -> int:
     good = True
     if not arguments.summarize:
         made = {"gan", "shuffled"} & set(arguments.only)
-        ready = train_gan(root, runs) and score_gan(root, runs) if made else False
+        ready = train_gan(root, runs) if made else False
+        if ready:  # a score that fails, by weights that cannot be had, keeps no condition from running
+            good = score_gan(root, runs)
         for seed in arguments.seeds:
             drawn = draw(runs, seed) if ready else False
             for condition in arguments.only:  # all conditions of a seed before the next

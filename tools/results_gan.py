@@ -84,14 +84,20 @@ def _quality(found: dict, table: Table) -> list[str]:
         cells.append(["Frechet Audio Distance (smaller is nearer)", *(f"{heard[level]:.1f}" for level in levels)])
     counts, copies = quality["samples"], quality["memorisation"]
     minutes = f", {found['seconds'] / 60:.0f} minutes of a shared core" if found["seconds"] else ""
-    kept = [f"{c['kept']} of {c['drawn']}" for c in found["corpora"].values()]
+    kept = [f"{c['passed']} of {c['drawn']}" for c in found["corpora"].values()]
+    wrong = [f"{c['passed_mislabelled'] or 0:.2f}" for c in found["corpora"].values()]
     pictures = found["pictures"]
     shown = [
         f"![{words}]({pictures[name]})"
         for name, words in (("curves", "Losses, accuracy, gradients, scores"), ("samples", "Samples of the last epoch"))
         if name in pictures
     ]
-    drawn = f" Draws kept by the filters, a seed each: {', '.join(kept)}." if kept else ""
+    drawn = (
+        f" Draws that pass the filters, a seed each: {', '.join(kept)}; with the label of another draw the reader "
+        f"would let {', '.join(wrong)} of them pass."
+        if kept
+        else ""
+    )
     return [
         f"The GAN ({status['status']}, {status['epoch']} epochs{minutes}): {counts['generated']} samples against "
         f"{counts['train']} training songs; ceiling: {counts['held']} other real songs; floor: noise with the mean and "

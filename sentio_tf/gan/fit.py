@@ -37,6 +37,7 @@ from ..training.run import (
 )
 from . import conditions, networks, quality, sheets
 from .augment import augmenter
+from .copies import Windows
 from .objectives import OBJECTIVES, Objective
 from .profile import Profile, profile
 from .reader import Reader
@@ -139,7 +140,9 @@ def fit(
     if epochs:
         report(f"goes on behind epoch {epochs}")
     write_status(out, TRAINING, epoch=epochs)
-    judge = Judge(config, jury.train, jury.asked, jury.mels_of_held, jury.of_held, out / "sheets")
+    of_known, mels_of_known = jury.known()
+    real = {"known": (mels_of_known, of_known), "held": (jury.mels_of_held, jury.of_held)}
+    judge = Judge(config, jury.train, jury.asked, real, out / "sheets")
     if epochs < config.epochs:
         gan.fit(
             batches(config, train, store.spec, skip=epochs * steps),
@@ -234,6 +237,14 @@ def songs(tracks: Sequence[Track], store: pipeline.Cache) -> Iterator[np.ndarray
         yield pipeline.crop(values, max(0, (len(values) - N_FRAMES) // 2), N_FRAMES)
 
 
+def windows(tracks: Sequence[Track], store: pipeline.Cache) -> Iterator[Iterator[np.ndarray]]:
+    """Of each track its windows `(128, 1292, 1)` in dB, each half over the next, up to its end."""
+    for track in tracks:
+        values = store.read(track)
+        last = max(0, len(values) - N_FRAMES)
+        yield (pipeline.crop(values, start, N_FRAMES) for start in sorted({*range(0, last, N_FRAMES // 2), last}))
+
+
 def write_songs(out: Path, train: Sequence[Track], held: Sequence[Track]) -> None:
     """`trained.csv` with the role of each song, which a corpus of samples carries on."""
     groups = components([*train, *held])
@@ -254,6 +265,7 @@ class Jury:
     held: Profile
     of_held: np.ndarray
     asked: np.ndarray  # conditions of the samples that are judged, as training songs have them
+    train_tracks: Sequence[Track]
     held_tracks: Sequence[Track]
     store: pipeline.Cache
 
@@ -264,17 +276,32 @@ class Jury:
         of_train, of_held = (conditions.conditions(conditions.targets(t), config.sign_value) for t in (some, held))
         asked = of_train[rng.integers(len(some), size=config.judge_samples)]
         return cls(
-            config, profile(songs(some, store)), of_train, profile(songs(held, store)), of_held, asked, held, store
+            config,
+            profile(songs(some, store)),
+            of_train,
+            profile(songs(held, store)),
+            of_held,
+            asked,
+            train,
+            held,
+            store,
         )
 
     def mels_of_held(self) -> Iterator[np.ndarray]:
         """Log-mels of the validation songs."""
         return songs(self.held_tracks, self.store)
 
+    def known(self) -> tuple[np.ndarray, Callable[[], Iterator[np.ndarray]]]:
+        """Conditions of as many training songs as there are validation songs, and what makes their log-mels."""
+        some = self.train_tracks[: len(self.held_tracks)]
+        asked = conditions.conditions(conditions.targets(some), self.config.sign_value)
+        return asked, lambda: songs(some, self.store)
+
     def levels(self, scale: BandScale, mels: Iterable[np.ndarray], asked: np.ndarray) -> dict[str, Any]:
         """`quality.levels` of log-mels [dB] and the conditions `(n, 2)` that they were made of."""
         noise = quality.noise(scale.mean, scale.std, len(asked), frames=N_FRAMES, seed=self.config.seed)
         labels = (self.of_train, self.of_held, asked)
+        known = Windows.of(windows(self.train_tracks, self.store))
         return quality.levels(
-            self.train, self.held, profile(mels), profile(noise), labels=labels, seed=self.config.seed
+            self.train, self.held, profile(mels), profile(noise), known, labels=labels, seed=self.config.seed
         )

@@ -80,7 +80,7 @@ def _row(x: np.ndarray) -> tuple[np.ndarray, ...]:
         _correlation(x - mean[:, None], std),
         low,
         high,
-        _small(x),
+        small(x),
     )
 
 
@@ -90,7 +90,8 @@ def _correlation(centred: np.ndarray, std: np.ndarray) -> np.ndarray:
     return scaled @ scaled.T / centred.shape[1]
 
 
-def _small(x: np.ndarray) -> np.ndarray:
+def small(x: np.ndarray) -> np.ndarray:
+    """The small picture `(16, 81)` of a log-mel `(128, frames)`: means over patches."""
     bands = x.reshape(POOL[0], -1, x.shape[1]).mean(axis=1)
     edges = np.linspace(0, x.shape[1], POOL[1] + 1).astype(int)[:-1]
     lengths = np.diff(np.append(edges, x.shape[1]))

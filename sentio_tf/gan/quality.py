@@ -1,4 +1,4 @@
-"""How far generated log-mels are from music: a composite score, copies of training songs, and the labels' meaning.
+"""How far generated log-mels are from music: a composite score, their diversity, and the labels' meaning.
 
 No number here means anything alone.  Each is computed for other real songs as well, which is the ceiling, and for noise
 with the mean and the deviation of each band, which is the floor (`levels`).
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .copies import Windows, memorisation
 from .profile import Profile
 from .reader import Reader
 
@@ -18,8 +19,6 @@ from .reader import Reader
 WEIGHTS = {"frechet": 0.30, "moments": 0.20, "smoothness": 0.20, "correlation": 0.15, "range": 0.15}
 GROUPS = (16, 8, 4, 2, 1)  # of neighbouring bands in the embedding; as many as the samples allow
 SAMPLES_A_DIMENSION = 2
-NEAR = 0.05  # quantile of real songs that stands for "nearer than songs are"
-COPY_FACTOR = 3.0  # times as many near ones as real music has are called copies
 
 
 def composite(reference: Profile, other: Profile, *, limit: int = 3 * GROUPS[0]) -> dict[str, float]:
@@ -97,16 +96,25 @@ def pictures(of: Profile, scale: Profile) -> np.ndarray:
     return (of.small / spread[:, None]).reshape(len(of), -1)
 
 
-def diversity(of: Profile, reference: Profile) -> float:
-    """Mean distance of two spectrograms of a set as a share of that of two reference songs; 0 where all are one."""
-    own, real = (_apart(pictures(p, reference)) for p in (of, reference))
-    return own / real if real > 0 else 0.0
+def diversity(of: Profile, reference: Profile, alike: np.ndarray | None = None) -> float:
+    """Mean distance of two spectrograms of a set as a share of that of two reference songs; 0 where all are one.
+
+    Args: alike: rows `(n, ...)`; only spectrograms whose rows are equal are compared, if there are two of them. With
+        the conditions as rows, a generator that knows one picture for each condition has no diversity.
+    """
+    own, real = (pictures(p, reference) for p in (of, reference))
+    pairs = ~np.eye(len(own), dtype=bool)
+    if alike is not None:
+        rows = np.asarray(alike).reshape(len(own), -1)
+        same = pairs & (rows[:, None] == rows[None]).all(axis=2)
+        pairs = same if same.any() else pairs
+    mean = _apart(real, ~np.eye(len(real), dtype=bool))
+    return _apart(own, pairs) / mean if mean > 0 else 0.0
 
 
-def _apart(x: np.ndarray) -> float:
-    between = np.sqrt(_squares(x, x))
-    rows = len(x)
-    return float(between.sum() / (rows * (rows - 1))) if rows > 1 else 0.0
+def _apart(x: np.ndarray, pairs: np.ndarray) -> float:
+    """Mean distance of the pairs of rows that are marked in `(n, n)`; 0 without any."""
+    return float(np.sqrt(_squares(x, x))[pairs].mean()) if pairs.any() else 0.0
 
 
 def _squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -116,36 +124,6 @@ def _squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.maximum(found, 0)
 
 
-def memorisation(of: Profile, train: Profile, held: Profile) -> dict[str, Any]:
-    """Whether spectrograms are copies of training songs, judged by what real songs that were not trained on do.
-
-    Of each, the distance to the nearest training song in `pictures` and, because a blurred mean is near to everything
-    without being a copy, the ratio of that distance to the one to the second nearest.  `near` and `copied` are the
-    shares below the 5 % quantile that held songs have in distance and in ratio; 0.05 is what real music does.
-    `verdict` is "copies" where both are three times that.
-
-    Raises: ValueError with fewer than two training songs.
-    """
-    if len(train) < 2:
-        raise ValueError(f"expected two training songs or more. Received: {len(train)}")
-    known = pictures(train, train)
-    found = {}
-    for name, some in (("held", held), ("made", of)):
-        between = np.sqrt(np.sort(_squares(pictures(some, train), known), axis=1)[:, :2])
-        found[name] = between[:, 0], between[:, 0] / np.maximum(between[:, 1], 1e-9)
-    limits = [float(np.quantile(values, NEAR)) for values in found["held"]]
-    near, copied = (float((values < limit).mean()) for values, limit in zip(found["made"], limits, strict=True))
-    many = COPY_FACTOR * NEAR
-    return {
-        "near": near,
-        "copied": copied,
-        "expected": NEAR,
-        "median_distance": float(np.median(found["made"][0])),
-        "median_distance_held": float(np.median(found["held"][0])),
-        "verdict": "copies" if near > many and copied > many else "no copies",
-    }
-
-
 def noise(mean: np.ndarray, std: np.ndarray, count: int, *, frames: int, seed: int):
     """`count` log-mels `(bands, frames)` of normal noise with the mean and sd [dB] of each band: the floor."""
     rng = np.random.default_rng(seed)
@@ -153,22 +131,35 @@ def noise(mean: np.ndarray, std: np.ndarray, count: int, *, frames: int, seed: i
 
 
 def levels(
-    train: Profile, held: Profile, made: Profile, floor: Profile, *, labels: Sequence[np.ndarray], seed: int = 0
+    train: Profile,
+    held: Profile,
+    made: Profile,
+    floor: Profile,
+    known: Windows,
+    *,
+    labels: Sequence[np.ndarray],
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Everything, for `generated`, `ceiling` and `floor`.
 
     The ceiling compares held songs with training songs and lets the reader of labels, which knows held songs only,
-    read training songs; the floor is noise, and for the labels their shuffle.
+    read training songs; the floor is noise, and for the labels their shuffle.  Composite scores are of equally many
+    spectrograms, the first ones: more of them are nearer to the reference whatever they are.
 
-    Args: labels: [valence, arousal] of `train`, `held` and the conditions of `made`, each `(n, 2)`.
+    Args:
+        known: all windows of the training songs, of which `made` may be copies.
+        labels: [valence, arousal] of `train`, `held` and the conditions of `made`, each `(n, 2)`.
     """
     of_train, of_held, asked = labels
     reader = Reader.fit(held, of_held, train, of_train)
     found: dict[str, Any] = {"samples": {"train": len(train), "held": len(held), "generated": len(made)}}
-    found["dimensions"] = dimensions(len(train), len(held), len(made))
-    for name, some in (("generated", made), ("ceiling", held), ("floor", floor)):
-        found[name] = composite(train, some, limit=found["dimensions"]) | {"diversity": diversity(some, train)}
+    count = min(len(held), len(made), len(floor))
+    found["samples"]["compared"] = count
+    found["dimensions"] = dimensions(len(train), count)
+    for name, some, of in (("generated", made, asked), ("ceiling", held, of_held), ("floor", floor, None)):
+        scores = composite(train, some.take(np.arange(count)), limit=found["dimensions"])
+        found[name] = scores | {"diversity": diversity(some, train, of)}
     found["generated"]["fidelity"] = reader.fidelity(made, asked, seed=seed)
     found["ceiling"]["fidelity"] = reader.fidelity(train, of_train, seed=seed)
-    found["memorisation"] = memorisation(made, train, held)
+    found["memorisation"] = memorisation(made, known, held)
     return found

@@ -27,7 +27,7 @@ from .run import GanRun, open_run
 from .trainer import spectrograms
 
 MIN_CONFIDENCE = 0.3  # of the discriminator that a sample is real, as published
-TOLERANCE = 2.0  # of the labels' reader: its own errors on real songs, in root mean squares
+TOLERANCE = 1.0  # of the labels' reader: its own errors on real songs, in root mean squares; six of ten songs pass
 TRIES = 10  # draws at most for one that is kept
 CHUNK = 32  # drawn at a time
 SHEET = 16
@@ -112,10 +112,10 @@ def sample(
         )
     try:
         out.mkdir(parents=True, exist_ok=True)
-        rows, drawn = _draw(run, out, count, way, min_confidence, tolerance, sounds, rng, seed, progress)
+        rows, counts = _draw(run, out, count, way, min_confidence, tolerance, sounds, rng, seed, progress)
         about = {
             "kept": len(rows),
-            "drawn": drawn,
+            **counts,
             "labels": way,
             "outside": round(beyond, 4),
             "min_confidence": min_confidence,
@@ -154,26 +154,37 @@ def _draw(
     rng: np.random.Generator,
     seed: int,
     progress: Callable[[str, int, int], None] | None,
-) -> tuple[list[dict[str, Any]], int]:
-    """Rows of `labels.csv` of what was kept and written, and how many were drawn."""
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Rows of `labels.csv` of what was kept and written, and how the filters did.
+
+    `drawn` and `passed` spectrograms, more than are kept where the last draw passed more than were wanted; and of those
+    that the discriminator let pass the share that the reader would take for another label, drawn by another one.
+    """
     generator, discriminator, reader = run.generator(), run.discriminator(), Reader.load(run.folder)
     (out / "spectrograms").mkdir()
     rows: list[dict[str, Any]] = []
     shown: list[np.ndarray] = []
-    drawn = 0
+    drawn = passed = 0
+    strange: list[bool] = []
     while len(rows) < count:
         if drawn >= TRIES * max(count, CHUNK):
             raise ConfigError(
-                f"expected one draw in {TRIES} or more to be kept, received {len(rows)} of {drawn}; lower "
+                f"expected one draw in {TRIES} or more to be kept, received {passed} of {drawn}; lower "
                 "--min-confidence, raise --tolerance, or train the GAN on"
             )
         goals = conditions.draw(run.targets, CHUNK, way=way, rng=rng)
         asked = conditions.conditions(goals, run.config.sign_value)
-        mels = spectrograms(generator, asked, seed=seed + drawn)
+        # A seed of its own: neighbouring seeds would draw each other's latents.
+        mels = spectrograms(generator, asked, seed=int(np.random.default_rng([seed, drawn]).integers(2**63)))
         drawn += CHUNK
         confidence = 1 / (1 + np.exp(-watch.heard(discriminator, run.scale, mels, asked).astype(np.float64)))
-        heard = np.clip(reader.read(profile(mels)), -1, 1)
-        kept = (confidence > min_confidence) & (reader.far(heard, asked) <= tolerance)
+        heard = reader.read(profile(mels))
+        confident = confidence > min_confidence
+        kept = confident & (reader.far(heard, asked) <= tolerance)
+        passed += int(kept.sum())
+        other = np.roll(asked, 1, axis=0)
+        differs = confident & (other != asked).any(axis=1)
+        strange += list(reader.far(heard, other)[differs] <= tolerance)
         for i in np.flatnonzero(kept)[: count - len(rows)]:
             name = f"{len(rows) + 1:06}"
             np.save(out / "spectrograms" / f"{name}{SUFFIX}", mels[i, :, :, 0].astype(np.float16))
@@ -188,7 +199,8 @@ def _draw(
     watch.draw(out / "sheet.png", np.stack(shown), places, f"{out.name}: generated")
     for row in rows:
         del row["asked_valence"], row["asked_arousal"]
-    return rows, drawn
+    mislabelled = round(float(np.mean(strange)), 4) if strange else None
+    return rows, {"drawn": drawn, "passed": passed, "passed_mislabelled": mislabelled}
 
 
 def _row(name: str, goal: np.ndarray, confidence: float, heard: np.ndarray) -> dict[str, Any]:

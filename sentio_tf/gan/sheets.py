@@ -65,7 +65,13 @@ def draw_curves(out: Path, *, least: float) -> None:
         ("losses; dotted: a discriminator that errs no more", [("d_loss", "discriminator"), ("g_loss", "generator")]),
         (
             "share of spectrograms that the discriminator has right",
-            [("d_accuracy", "all"), ("d_real", "real"), ("d_fake", "generated"), ("d_held", "real, not trained on")],
+            [
+                ("d_accuracy", "all"),
+                ("d_real", "real"),
+                ("d_fake", "generated"),
+                ("d_known", "real, of the training, as it is"),
+                ("d_held", "real, not trained on"),
+            ],
         ),
         ("norm of the gradients", [("d_gradient", "discriminator"), ("g_gradient", "generator")]),
         ("samples", [("composite", "composite score"), ("diversity", "diversity, real music is 1")]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from .run import TRAINING, save_networks, write_status
 from .trainer import GAN
 
 SHEET = 8  # samples of a sheet, of the same latents and conditions every epoch
+ALIKE = 4  # samples of one condition that the diversity is taken of
 
 
 class Guard(keras.callbacks.Callback):
@@ -86,15 +87,16 @@ def reasons(config: GanConfig, least: float, logs: dict[str, float]) -> dict[str
 
 
 class Judge(keras.callbacks.Callback):
-    """After each epoch a sample sheet and `d_held`; every `judge_every` epochs the composite score and the diversity.
+    """After each epoch a sample sheet, `d_held` and `d_known`; every `judge_every` epochs composite and diversity.
 
-    `d_held` is the share of real spectrograms that were not trained on which the discriminator calls real: far below
-    `d_real`, it knows songs by heart.  Put it before the guard and the history, which read what it logs.
+    `d_held` and `d_known` are the shares of real spectrograms, not trained on and trained on, that the discriminator
+    calls real as it is then, nothing augmented: where `d_held` is far below `d_known`, it knows songs by heart.  The
+    diversity is of samples with the same condition.  Put it before the guard and the history, which read what it logs.
 
     Args:
         train: profile of training songs, the reference of the scores.
         asked: conditions `(n, 2)` of the samples that are judged, as training songs have them.
-        held, of_held: log-mels [dB] that were not trained on and their conditions.
+        real: "known", "held" -> what makes real log-mels [dB], and their conditions.
         folder: gets `epoch-NNN.png`.
     """
 
@@ -103,12 +105,11 @@ class Judge(keras.callbacks.Callback):
         config: GanConfig,
         train: Profile,
         asked: np.ndarray,
-        held: Callable[[], Any],
-        of_held: np.ndarray,
+        real: Mapping[str, tuple[Callable[[], Any], np.ndarray]],
         folder: Path,
     ):
         super().__init__()
-        self.config, self.train, self.asked, self.held, self.of_held = config, train, asked, held, of_held
+        self.config, self.train, self.asked, self.real = config, train, asked, real
         self.folder = folder
 
     def on_epoch_end(self, epoch, logs=None):
@@ -116,13 +117,15 @@ class Judge(keras.callbacks.Callback):
         if not all(np.isfinite(float(np.asarray(v))) for v in logs.values()):
             return  # the guard ends it
         gan: GAN = self.model
-        logs["d_held"] = float((heard(gan.discriminator, gan.scale, self.held(), self.of_held) > 0).mean())
+        for name, (mels, of) in self.real.items():
+            logs[f"d_{name}"] = float((heard(gan.discriminator, gan.scale, mels(), of) > 0).mean())
         judged = (epoch + 1) % self.config.judge_every == 0 or epoch + 1 == self.params["epochs"]
         mels = gan.sample(self.asked if judged else self.asked[:SHEET], seed=self.config.seed)
         if judged:
-            made = profile(mels)
-            logs["composite"] = quality.composite(self.train, made)["composite"]
-            logs["diversity"] = quality.diversity(made, self.train)
+            logs["composite"] = quality.composite(self.train, profile(mels))["composite"]
+            same = np.repeat(self.asked[:SHEET], ALIKE, axis=0)
+            made = profile(gan.sample(same, seed=self.config.seed))
+            logs["diversity"] = quality.diversity(made, self.train, same)
         draw(self.folder / f"epoch-{epoch + 1:03}.png", mels[:SHEET], self.asked, f"epoch {epoch + 1}")
 
 

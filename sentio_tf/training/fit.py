@@ -307,7 +307,8 @@ def train_fold(
 
     # Statistics of the training part only.
     if config.normalization == "dataset" and config.model not in WAVEFORM:
-        mean, std = pipeline.band_statistics(train, cache)
+        # Of music: how loud generated spectrograms are says nothing of songs.
+        mean, std = pipeline.band_statistics([t for t in train if not t.generated], cache)
         normalize = lambda: BandNormalize(mean, std, name="normalize", dtype="float32")
     else:
         normalize = lambda: ClipZScore(name="normalize", dtype="float32")

@@ -35,7 +35,17 @@ def test_a_run_has_all_that_is_promised(gan_run):
     assert not list(gan_run.rglob("checkpoint.npz"))
     history = rows(gan_run)
     assert [row["epoch"] for row in history] == ["0", "1"]
-    for name in ("d_loss", "g_loss", "d_accuracy", "d_gradient", "g_gradient", "d_held", "composite", "diversity"):
+    for name in (
+        "d_loss",
+        "g_loss",
+        "d_accuracy",
+        "d_gradient",
+        "g_gradient",
+        "d_held",
+        "d_known",
+        "composite",
+        "diversity",
+    ):
         assert np.isfinite(float(history[-1][name])), name
     status = json.loads((gan_run / "status.json").read_text())
     assert status["status"] == "finished"

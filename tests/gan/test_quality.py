@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
-from sentio_tf.gan import quality
+from sentio_tf.gan import copies, quality
+from sentio_tf.gan.copies import Windows, memorisation
 from sentio_tf.gan.profile import profile
 from sentio_tf.gan.reader import Reader
 
@@ -108,31 +109,79 @@ def test_an_embedding_has_two_samples_a_dimension(count, wanted):
 # -- copies -----------------------------------------------------------------------------------------
 
 
-def test_copies_are_found(real, other):
-    noisy = profile(x + 0.5 * np.random.default_rng(9).standard_normal(x.shape) for x in music(60, 0)[:40])
-    found = quality.memorisation(noisy, real, other)
+@pytest.fixture(scope="module")
+def known():
+    return Windows.of([x] for x in music(60, 0))
+
+
+def louder(x: np.ndarray) -> np.ndarray:
+    return x + 5
+
+
+def moved(share: float):
+    return lambda x: np.roll(x, round(share * x.shape[1]), axis=1)
+
+
+@pytest.mark.parametrize("how", [moved(0), moved(0.02), moved(0.053), moved(0.25), louder], ids=str)
+def test_copies_are_found(known, other, how):
+    """At their place or moved, as training moves what the discriminator sees, and at another level."""
+    rng = np.random.default_rng(9)
+    noisy = profile(how(x) + 0.3 * rng.standard_normal(x.shape) for x in music(60, 0)[:40])
+    found = memorisation(noisy, known, other)
     assert found["verdict"] == "copies"
     assert found["near"] > 0.9
     assert found["copied"] > 0.9
 
 
-def test_other_songs_are_no_copies(real, other):
-    found = quality.memorisation(profile(music(60, 2)), real, other)
+def test_a_copy_of_any_place_of_a_song_is_found(other):
+    """Songs that are longer than what is made of them: windows lie half over each other."""
+    songs = [np.concatenate(pair, axis=1) for pair in zip(music(40, 3), music(40, 4), strict=True)]
+    known = Windows.of([x[:, i : i + FRAMES] for i in range(0, FRAMES + 1, FRAMES // 2)] for x in songs)
+    cut = profile(x[:, 40 : 40 + FRAMES] for x in songs)
+    assert known.small.shape == (2 * 3 * 40, 16, 81)
+    assert memorisation(cut, known, other)["verdict"] == "copies"
+
+
+def test_distances_are_the_least_over_all_shifts(rng):
+    a, b = rng.standard_normal((3, 16, 81)), rng.standard_normal((5, 16, 81))
+    song = np.array([0, 0, 1, 1, 2])
+    wanted = [
+        [min(np.linalg.norm(x - np.roll(y, s, axis=1)) for y in b[song == k] for s in range(81)) for k in range(3)]
+        for x in a
+    ]
+    np.testing.assert_allclose(copies._to_songs(a, b, song), wanted, rtol=1e-9)
+
+
+def test_other_songs_are_no_copies(known, other):
+    found = memorisation(profile(music(60, 2)), known, other)
     assert found["verdict"] == "no copies"
     assert found["copied"] < 0.15
+    assert found["songs"] == 60
 
 
-def test_a_blurred_mean_is_near_and_no_copy(real, other):
+def test_a_blurred_mean_is_near_and_no_copy(known, other):
     """Near to every song, nearest to none: what the distance alone would call a copy."""
     blur = np.mean(music(60, 0), axis=0)
-    found = quality.memorisation(profile(blur + 0.1 * i for i in range(20)), real, other)
+    rng = np.random.default_rng(1)
+    found = memorisation(profile(blur + 0.1 * rng.standard_normal(blur.shape) for i in range(20)), known, other)
     assert found["near"] > 0.9
     assert found["verdict"] == "no copies"
 
 
-def test_one_training_song_is_not_enough(real, other):
+def test_one_training_song_is_not_enough(other):
     with pytest.raises(ValueError, match="two training songs"):
-        quality.memorisation(other, real.take(np.arange(1)), other)
+        memorisation(other, Windows.of([music(3, 0)]), other)
+
+
+def test_one_picture_a_condition_has_no_diversity(real):
+    """Four pictures, one a quadrant, are far from each other: within a condition they are one."""
+    four = music(4, 5)
+    mels = profile(four[i % 4] for i in range(16))
+    conditions = np.array([[(-1) ** (i % 2), (-1) ** (i // 2 % 2)] for i in range(16)]) * 0.5
+    assert quality.diversity(mels, real) > 0.3
+    assert quality.diversity(mels, real, conditions) == pytest.approx(0, abs=1e-5)
+    every = np.arange(32).reshape(16, 2)  # no two alike: all are compared
+    assert quality.diversity(mels, real, every) == quality.diversity(mels, real)
 
 
 def test_diversity_is_a_share_of_musics(real, other):

@@ -10,6 +10,7 @@ from sentio_tf import corpora
 from sentio_tf.errors import ConfigError, DataError, ModelError
 from sentio_tf.gan import listen
 from sentio_tf.gan import sample as module
+from sentio_tf.gan.reader import Reader
 from sentio_tf.gan.run import open_run
 from sentio_tf.gan.sample import sample
 
@@ -71,6 +72,20 @@ def test_what_is_kept_passed_both_filters(gan_run, tmp_path):
         assert all(float(row["confidence"]) > bound - 1e-3 for row in csv.DictReader(file))
     about = json.loads((tmp_path / "sure" / "gan.json").read_text())
     assert about["min_confidence"] == bound
+
+
+def test_only_labels_that_the_reader_hears_are_kept(gan_run, tmp_path, monkeypatch):
+    """A reader that hears valence 0, arousal 0 in everything: what is kept was asked for within its error of that."""
+    deaf = Reader(np.zeros((384, 2)), np.zeros(2), np.array([0.6, 0.6]))
+    monkeypatch.setattr(module.Reader, "load", lambda folder: deaf)
+    about = sample(gan_run, tmp_path / "near", 8, way="uniform", min_confidence=0, tolerance=1, report=quiet)
+    with (tmp_path / "near" / "labels.csv").open() as file:
+        asked = [(float(row["valence"]), float(row["arousal"])) for row in csv.DictReader(file)]
+    assert max(np.hypot(*pair) for pair in asked) <= 0.6 * np.sqrt(2)
+    # Of uniform labels in the square a circle of that radius holds .56, whoever's labels they are.
+    assert about["kept"] == 8 <= about["passed"] < about["drawn"]
+    assert 0.2 < about["passed_mislabelled"] < 0.9
+    assert about == json.loads((tmp_path / "near" / "gan.json").read_text())
 
 
 def test_too_few_that_pass_are_said(gan_run, tmp_path):
