@@ -48,6 +48,21 @@ def test_published_numbers_are_those_of_the_published_predictions():
         assert summarize(rows) == published
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "results").glob("networks-*.json")), ids=lambda f: f.stem)
+def test_differences_of_networks_are_those_of_the_rows(file):
+    """What is compared is what the table shows; of the reference, which is run again with each machine, the page says so."""
+    result = json.loads(file.read_text())
+    rows = {row["system"]: row for row in result["rows"]}
+    page = (ROOT / "docs" / "results.md").read_text()
+    section = page[page.index(f"`{result['command']}`") :].split("\n## ")[0]
+    for c in result["comparisons"]:
+        kind = "ccc" if c["metric"] == "ccc" else "accuracy"
+        assert c["value_a"] == pytest.approx(rows[c["a"]][c["axis"]][kind]["value"], abs=1e-4)
+        assert c["difference"] == pytest.approx(c["value_a"] - c["value_b"], abs=2e-5)
+        if c["value_b"] != pytest.approx(rows[result["reference"]][c["axis"]][kind]["value"], abs=5e-4):
+            assert f"{c['axis']} {c['value_b']:.3f}" in section
+
+
 def test_no_group_is_in_two_folds():
     import csv
 

@@ -36,6 +36,7 @@ class Student:
     title: str
     config: str
     alone: tuple[str, ...]
+    about: str  # how that differs from the student with a teacher, for the results
 
     @property
     def terms(self) -> dict[str, float]:
@@ -57,13 +58,18 @@ STUDENTS = {
     "efficientnet_lite": Student(
         "Distillation: EfficientNet-Lite0 taught by musicnn",
         "configs/distill-efficientnet.yaml",
-        # Alone it has masks, which keep it from learning the songs by heart; otherwise it is trained alike.
         ("--config", "configs/efficientnet_lite.yaml", *sets("epochs=36", "unfreeze={1: 0, 2: 3, 4: all}", "ema=0.98")),
+        "Alone the student has masks, which keep it from learning the songs by heart, and hears windows anywhere; with a "
+        "teacher it has none, since the teacher does not hear them, and hears the windows that were answered. Otherwise "
+        "both are trained alike.",
     ),
     "musicnn": Student(
         "Distillation: one network of musicnn taught by both",
         "configs/distill-musicnn.yaml",
         ("--config", "configs/musicnn-frozen.yaml", *sets("crop_s=12", "architecture.network=msd")),
+        "The student is a head on a frozen network that starts as the ridge solution: a seed draws the order of its "
+        "batches and nothing else, so three of them say little of what another sample of songs would bring; the "
+        "intervals over artists do.",
     ),
 }
 SEEDS = (0, 1, 2)
@@ -142,6 +148,7 @@ def summarize(which: str, runs: Path, teacher: Path) -> None:
             "retention": retention(taught_by, [taught_by]),
         },
         "student": sizes(student),
+        "alone": STUDENTS[which].about,
         "rows": rows,
         "not_run": missing,
     }

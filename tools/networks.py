@@ -175,8 +175,6 @@ def summarize(task: Task, out: Path) -> None:
         "packages": runs[0].environment["packages"],
         "seconds": sum(row["seconds"] for row in rows),
         "rows": rows,
-        "names": SYSTEMS,
-        "not_run": [name for name in SYSTEMS if name not in {row["system"] for row in rows}],
         "reference": REFERENCE,
         "comparisons": comparisons,
     }

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from networks import SEEDS, SYSTEMS
 from results_distill import distill
 from results_gan import gan
 from results_mobile import mobile
@@ -45,6 +46,7 @@ FLOORS = {
     "deam-corrected": "SVR on the same 41 features, 10-fold: R² .286 / .652",
     "deam-official": "SVR on the same 41 features, 10-fold: R² .418 / .457; openSMILE and XGBoost, 5-fold: .426 / .476",
 }
+MARKS = ("¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹")
 SETS = {
     "recipe": "164 features",
     "extended": "193 features",
@@ -295,12 +297,11 @@ def networks(result: dict, before: dict | None) -> list[str]:
     if before and before["split"] != result["split"]:
         sys.exit(f"{result['experiment']}: expected the split of the baselines, received another; make them anew")
     shown, names = columns(rated)
+    made = {row["system"]: row for row in result["rows"]}
     rows = []
-    for row in result["rows"]:
-        name = f"{result['names'][row['system']]} (`{row['system']}`)"
-        rows.append([name, *(seeded(row, axis, metric) for axis, metric in shown)])
-    for missing in result["not_run"]:
-        rows.append([f"{result['names'][missing]} (`{missing}`)", "not run", *[""] * (len(shown) - 1)])
+    for name, words in SYSTEMS.items():
+        cells = [seeded(made[name], *column) for column in shown] if name in made else ["not run"]
+        rows.append([f"{words} (`{name}`)", *cells, *[""] * (len(shown) - len(cells))])
     best = (
         sorted(before["rows"], key=lambda r: -r["valence"]["ccc" if rated else "accuracy"]["value"]) if before else []
     )
@@ -309,13 +310,24 @@ def networks(result: dict, before: dict | None) -> list[str]:
     out += [*table(["system", *names], rows), ""]
     if best:
         out += ["The three baselines that are best on valence; all of them stand above.", ""]
-    if result["not_run"]:
-        out += [
-            "Rows marked so were not run: the two cores that all this was made on did not reach them. "
-            f"`{result['command']} --systems NAME` makes them.",
-            "",
-        ]
-    return out + network_verdicts(result)
+    return out + not_run(result, made) + network_verdicts(result)
+
+
+def not_run(result: dict, made: dict[str, dict]) -> list[str]:
+    """What is missing of every system and seed, and why."""
+    rows = [f"`{name}`" for name in SYSTEMS if name not in made]
+    seeds = {name: sorted(set(SEEDS) - set(row["seeds"])) for name, row in made.items()}
+    single = [f"`{name}` {', '.join(map(str, missing))}" for name, missing in seeds.items() if missing]
+    if not rows and not single:
+        return []
+    folds = "a fit" if "validation" in result["protocol"] or "official" in result["protocol"] else "ten fits"
+    spent = [f"`{name}` {row['seconds'] / 60 / len(row['seeds']):.0f} minutes" for name, row in made.items()]
+    return [
+        f"Not run: {', '.join(rows) or 'no row'}; seeds: {'; '.join(single) or 'none'}. Two cores did not reach them: a "
+        f"seed is {folds} here and took, where it was run, {', '.join(spent)} of a core; networks from scratch and "
+        f"those whose pretrained layers train take longest. `{result['command']} --systems NAME` makes them.",
+        "",
+    ]
 
 
 def columns(rated: bool) -> tuple[list[tuple[str, str]], list[str]]:
@@ -329,15 +341,33 @@ def columns(rated: bool) -> tuple[list[tuple[str, str]], list[str]]:
 
 
 def network_verdicts(result: dict) -> list[str]:
-    """Differences from the reference network, a row a system."""
-    names = result["names"]
+    """Differences from the reference network, a row a system.
+
+    A difference is of two runs on the same songs.  Where the reference was run again since, its row is not that run:
+    then the system is marked, and what the reference reached in that comparison is said.
+    """
+    found = result["comparisons"]
+    if not found:
+        several = len(result["rows"]) > 1
+        return ["No difference is given: these rows were not made side by side, song by song.", ""] if several else []
     metric = "CCC" if result["label"] == "rating" else "the share on the right side"
-    return differences(
-        result["comparisons"],
-        f"Difference in {metric}, and in the share of right quadrants, from {names[result['reference']]} (named before "
-        "the runs), first seeds",
-        lambda name: names[name],
+    shown = next(row for row in result["rows"] if row["system"] == result["reference"])
+    others: dict[str, list[str]] = {}
+    for c in found:
+        kind = "ccc" if c["metric"] == "ccc" else "accuracy"
+        if abs(c["value_b"] - shown[c["axis"]][kind]["value"]) > 5e-4:
+            others.setdefault(c["a"], []).append(f"{c['axis']} {c['value_b']:.3f}")
+    marks = dict(zip(others, MARKS, strict=False))
+    out = differences(
+        found,
+        f"Difference in {metric}, and in the share of right quadrants, from {SYSTEMS[result['reference']]} (named "
+        "before the runs), first seeds",
+        lambda name: SYSTEMS[name] + marks.get(name, ""),
     )
+    notes = [
+        f"{marks[name]} from another run of it, beside this system's: {', '.join(v)}." for name, v in others.items()
+    ]
+    return [*out, *(["The reference is run again with each machine. " + " ".join(notes), ""] if notes else [])]
 
 
 def system(row: dict) -> str:

@@ -63,9 +63,38 @@ def distill(result: dict, table: Callable[[list[str], list[list[str]]], list[str
             ),
             "",
         ]
-    if result["not_run"]:
-        out += [f"Not run: {', '.join(result['not_run'].values())}.", ""]
+    return out + _about(result)
+
+
+def _about(result: dict) -> list[str]:
+    """How far the rows may be compared, and what was not run."""
+    rows = result["rows"]
+    out = []
+    if result["alone"]:
+        out += [result["alone"], ""]
+    same = [
+        row["name"]
+        for row in rows
+        if row["variant"] not in ("alone", "full")
+        and all(_differences(found) and not any(_differences(found)) for found in row["seeds"])
+    ]
+    if same:
+        out += [f"{', '.join(same).capitalize()}: what is left is the training of the student alone.", ""]
+    commits = sorted({found["git_commit"] for row in rows for found in row["seeds"]})
+    minutes = sum(found["seconds"] for row in rows for found in row["seeds"]) / 60
+    out += [f"Commits {', '.join(f'`{c}`' for c in commits)}; {minutes:.0f} minutes of a core that others shared.", ""]
+    missing = list(result["not_run"].values())
+    for row in rows:
+        if seeds := sorted({0, 1, 2} - {found["seed"] for found in row["seeds"]}):
+            missing.append(f"{row['name']}, seeds {', '.join(map(str, seeds))}")
+    if missing:
+        out += [f"Not run: {'; '.join(missing)}. Two cores did not reach them; the command above makes them.", ""]
     return out
+
+
+def _differences(found: dict) -> list[float]:
+    """From the student alone."""
+    return [abs(gain["difference"]) for gain in found.get("against_alone", {}).values()]
 
 
 def _deviation(found: dict) -> list[str]:

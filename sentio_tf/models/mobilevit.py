@@ -165,7 +165,7 @@ def build(
     trained on short crops serve windows of any length.
 
     Args:
-        size: row of `SIZES`; xxs 1.0 M, xs 1.9 M, s 4.9 M parameters with this head.
+        size: row of `SIZES`; xxs 1.06 M, xs 2.04 M, s 5.05 M parameters with this head.
         normalize: layer on the mel, see `layers.normalize`.
         frames: frames of the input.
         height: rows after resizing, 128 or 64.

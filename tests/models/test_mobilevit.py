@@ -111,6 +111,12 @@ def test_saved_and_loaded(tmp_path, rng):
     np.testing.assert_array_equal(model.predict(x, verbose=0), loaded.predict(x, verbose=0))
 
 
+@pytest.mark.parametrize(("size", "wanted"), [("xxs", 1_056_100), ("xs", 2_042_388), ("s", 5_051_492)])
+def test_parameters_with_the_head_of_emotions(size, wanted):
+    """As the docstring says, and results/exports.json of the trained networks."""
+    assert mobilevit.build(size=size, normalize=ClipZScore()).count_params() == wanted
+
+
 @pytest.mark.parametrize("wrong", [{"size": "xl"}, {"width": 100}, {"height": 96}])
 def test_wrong_arguments(wrong):
     with pytest.raises(ValueError, match="expected"):
