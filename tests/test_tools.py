@@ -50,7 +50,7 @@ def test_published_numbers_are_those_of_the_published_predictions():
 
 @pytest.mark.parametrize("file", sorted((ROOT / "results").glob("networks-*.json")), ids=lambda f: f.stem)
 def test_differences_of_networks_are_those_of_the_rows(file):
-    """What is compared is what the table shows; of the reference, which is run again with each machine, the page says so."""
+    """What is compared is what the table shows; where the reference is another run, the page says so."""
     result = json.loads(file.read_text())
     rows = {row["system"]: row for row in result["rows"]}
     page = (ROOT / "docs" / "results.md").read_text()

@@ -59,9 +59,9 @@ STUDENTS = {
         "Distillation: EfficientNet-Lite0 taught by musicnn",
         "configs/distill-efficientnet.yaml",
         ("--config", "configs/efficientnet_lite.yaml", *sets("epochs=36", "unfreeze={1: 0, 2: 3, 4: all}", "ema=0.98")),
-        "Alone the student has masks, which keep it from learning the songs by heart, and hears windows anywhere; with a "
-        "teacher it has none, since the teacher does not hear them, and hears the windows that were answered. Otherwise "
-        "both are trained alike.",
+        "Alone the student has masks, which keep it from learning the songs by heart, and hears windows anywhere; with "
+        "a teacher it has none, since the teacher does not hear them, and hears the windows that were answered. "
+        "Otherwise both are trained alike.",
     ),
     "musicnn": Student(
         "Distillation: one network of musicnn taught by both",

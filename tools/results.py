@@ -323,8 +323,8 @@ def not_run(result: dict, made: dict[str, dict]) -> list[str]:
     folds = "a fit" if "validation" in result["protocol"] or "official" in result["protocol"] else "ten fits"
     spent = [f"`{name}` {row['seconds'] / 60 / len(row['seeds']):.0f} minutes" for name, row in made.items()]
     return [
-        f"Not run: {', '.join(rows) or 'no row'}; seeds: {'; '.join(single) or 'none'}. Two cores did not reach them: a "
-        f"seed is {folds} here and took, where it was run, {', '.join(spent)} of a core; networks from scratch and "
+        f"Not run: {', '.join(rows) or 'no row'}; seeds: {'; '.join(single) or 'none'}. Two cores did not reach them: "
+        f"a seed is {folds} here and took, where it was run, {', '.join(spent)} of a core; networks from scratch and "
         f"those whose pretrained layers train take longest. `{result['command']} --systems NAME` makes them.",
         "",
     ]

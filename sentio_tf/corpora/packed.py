@@ -1,7 +1,8 @@
 """Tracks whose files stayed on another machine, in `sentio-packed.json` of `tools/lab/pack.py`.
 
 A folder that holds one stands for its corpus: `deam:PACK/data/0` gives DEAM's tracks, and their names in caches are
-those of the files that stayed behind.  So a fit there is the same experiment as here, to the last hash.
+those of the files that stayed behind, by their content.  So a fit there is the same experiment as here, to the last
+hash.
 """
 
 from __future__ import annotations
@@ -14,22 +15,22 @@ from collections.abc import Sequence
 from pathlib import Path, PosixPath
 from typing import Any
 
+from ..audio.content import content_id
 from ..errors import DataError
 from .track import Track
 
 TABLE = "sentio-packed.json"  # no name that a user's own folder has
-VERSION = 1
+VERSION = 2
 
 
 class Absent(PosixPath):
-    """Path of a file that is elsewhere; it answers what caches ask: where it lay, its size and time of change."""
+    """Path of a file that is elsewhere; it answers what caches ask: its size and what is in it."""
 
     size: int
-    changed_ns: int
+    content: str  # see `audio.content`
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
-        values = (stat.S_IFREG | 0o444, 0, 0, 1, 0, 0, self.size, 0, self.changed_ns // 10**9, 0)
-        return os.stat_result(values, {"st_mtime_ns": self.changed_ns})
+        return os.stat_result((stat.S_IFREG | 0o444, 0, 0, 1, 0, 0, self.size, 0, 0, 0))
 
     def is_file(self, **_: Any) -> bool:
         return True
@@ -38,10 +39,10 @@ class Absent(PosixPath):
         return self
 
 
-def absent(path: str, size: int, changed_ns: int) -> Absent:
-    """A file that was `size` bytes large and changed at `changed_ns` [ns since 1970]."""
+def absent(path: str, size: int, content: str) -> Absent:
+    """A file that was `size` bytes large, with the SHA-256 `content`."""
     made = Absent(path)
-    made.size, made.changed_ns = size, changed_ns
+    made.size, made.content = size, content
     return made
 
 
@@ -52,8 +53,8 @@ def write(root: Path, tracks: Sequence[Track], *, labels: str = "") -> None:
     """
     rows = []
     for track in tracks:
-        found = track.path.stat()
-        about = {"path": str(track.path.resolve()), "size": found.st_size, "changed_ns": found.st_mtime_ns}
+        size = track.path.stat().st_size
+        about = {"path": str(track.path.resolve()), "size": size, "content": content_id(track.path)}
         rows.append(dataclasses.asdict(track) | about)
     text = json.dumps({"version": VERSION, "labels": labels, "tracks": rows}, indent=0, ensure_ascii=False)
     (root / TABLE).write_text(text + "\n", encoding="utf-8")
@@ -86,5 +87,5 @@ def read(root: Path, *, version: str | None = None) -> list[Track]:
 
 
 def _track(row: dict[str, Any]) -> Track:
-    path = absent(row.pop("path"), row.pop("size"), row.pop("changed_ns"))
+    path = absent(row.pop("path"), row.pop("size"), row.pop("content"))
     return Track(**row | {"path": path, "tags": tuple(row["tags"])})

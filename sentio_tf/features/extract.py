@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ..audio import decode
+from ..audio.content import content_id
 from ..errors import AudioError, DataError, SentioError
 from .store import open_store
 from .table import columns, version
@@ -112,10 +113,10 @@ def _key(item: Item, set: str) -> str:
     path = Path(item.path)
     decode.check_readable(path)
     try:
-        stat = path.stat()
+        content = content_id(path)
     except OSError as error:
         raise AudioError(f"{path}: cannot be read ({error.strerror}); check the name and its permissions") from None
-    parts = (str(path.resolve()), stat.st_size, stat.st_mtime_ns, item.start_s, item.duration_s, set, version(set))
+    parts = (content, item.start_s, item.duration_s, set, version(set))
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 

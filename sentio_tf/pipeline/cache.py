@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from ..audio import decode, mel
+from ..audio.content import content_id
 from ..config import cache_root
 from ..contract import MEL, MelSpec
 from ..corpora.track import Track
@@ -98,15 +99,16 @@ def _parameters(spec: MelSpec) -> dict[str, Any]:
 
 
 def entry_id(track: Track) -> str:
-    """Name of the part of the file that a track is about: path, size, time of change, start and duration.
+    """Name of the part of the file that a track is about: content, start and duration.
 
+    A corpus that is copied, moved or downloaded again keeps its entries, and a run its identity.
     Raises: DataError if the file is gone.
     """
     try:
-        stat = track.path.stat()
+        content = content_id(track.path)
     except OSError as error:
         raise DataError(f"{track.path}: cannot be read ({error.strerror}); complete the corpus") from None
-    parts = (stat.st_size, stat.st_mtime_ns, str(track.path.resolve()), track.start_s, track.duration_s)
+    parts = (content, track.start_s, track.duration_s)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 

@@ -1,6 +1,5 @@
 import dataclasses
 import json
-import os
 
 import pytest
 
@@ -28,7 +27,6 @@ def test_tracks_come_back_with_their_names_in_caches(tracks, tmp_path):
 def test_files_may_be_gone_and_a_name_behind_a_link_is_its_target(tracks, tmp_path):
     sound, link = tmp_path / "a.wav", tmp_path / "link.wav"
     sound.write_bytes(b"x" * 1000)
-    os.utime(sound, ns=(1, 1_700_000_000_123_456_789))
     link.symlink_to(sound)
     track = dataclasses.replace(tracks[0], path=link)
     before = pipeline.entry_id(track)
@@ -50,7 +48,7 @@ def test_a_cache_serves_tracks_without_files(tracks, tmp_path):
     assert len(store.read(others[0])) == len(store.read(tracks[1]))
 
 
-@pytest.mark.parametrize("text", ["no json", "[]", '{"version": 2}', '{"version": 1, "labels": "", "tracks": [{}]}'])
+@pytest.mark.parametrize("text", ["no json", "[]", '{"version": 1}', '{"version": 2, "labels": "", "tracks": [{}]}'])
 def test_another_file_is_one_line(tmp_path, text):
     (tmp_path / packed.TABLE).write_text(text)
     with pytest.raises(DataError, match=r"expected a table of tools/lab/pack\.py"):

@@ -99,9 +99,26 @@ def test_changed_audio_or_part_is_another_entry(tracks, tmp_path):
     assert entry_id(dataclasses.replace(track, start_s=1)) != before
     soundfile.write(copy, np.ones(2000), 22_050)
     assert entry_id(track) != before
+    content, changed = bytearray(copy.read_bytes()), entry_id(track)
+    content[-1] ^= 1
+    copy.write_bytes(content)
+    os.utime(copy, ns=(1, 1))
+    assert entry_id(track) != changed, "of the same size"
     copy.unlink()
     with pytest.raises(DataError, match=r"a\.wav: cannot be read"):
         entry_id(track)
+
+
+def test_a_corpus_that_is_copied_keeps_its_entries(tracks, tmp_path):
+    cache = Cache(Spec(tmp_path))
+    assert not cache.build(tracks[:2], workers=1)
+    moved = tmp_path / "elsewhere.wav"
+    moved.write_bytes(tracks[0].path.read_bytes())
+    os.utime(moved, ns=(1, 1))
+    copy = dataclasses.replace(tracks[0], path=moved, track_id="copy")
+    assert entry_id(copy) == entry_id(tracks[0])
+    assert Cache(Spec(tmp_path)).holds(copy)
+    np.testing.assert_array_equal(cache.read(copy)[:10], cache.read(tracks[0])[:10])
 
 
 def test_one_broken_file_does_not_lose_the_others(tracks, tmp_path):
