@@ -52,6 +52,10 @@ def ways(scale) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     def whole(y):
         return np.abs(librosa.stft(y, n_fft=MEL.n_fft, hop_length=MEL.hop_length, pad_mode="constant"))
 
+    def limited(y):
+        """What lies beyond the edges of the filter bank is lost to every mel, however many bands it has."""
+        return whole(y) * within()[:, None]
+
     def mel(bands: int):
         spec = replace(MEL, n_mels=bands)
         return lambda y: magnitude(10 * np.log10(np.maximum(power_mel(y, spec=spec).T, 1e-30)), spec)
@@ -59,11 +63,20 @@ def ways(scale) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     def clipped(y):
         return magnitude(np.asarray(scale(scale.scaled(log_mel(y)[None, :, :, None])))[0, :, :, 0])
 
-    found: dict[str, Callable] = {"all magnitudes, new phases": whole}
+    edges = f"{MEL.fmin:g} to {MEL.fmax:g} Hz"
+    found: dict[str, Callable] = {"all magnitudes, new phases": whole, f"magnitudes from {edges}": limited}
     found |= {f"mel power, {bands} bands": mel(bands) for bands in BANDS}
     found["log-mel, 128 bands, floor 80 dB"] = lambda y: magnitude(log_mel(y))
     found["the same within 3 sd of each band (GAN)"] = clipped
     return found
+
+
+def within() -> np.ndarray:
+    """Which of the 1025 bins lie between the edges of the mel."""
+    from sentio_tf.contract import MEL
+
+    frequencies = np.fft.rfftfreq(MEL.n_fft, 1 / MEL.sample_rate)
+    return (frequencies >= MEL.fmin) & (frequencies <= MEL.fmax)
 
 
 def spectrum(y: np.ndarray) -> np.ndarray:
@@ -95,7 +108,7 @@ def measure(sounds: list[np.ndarray], back: list[np.ndarray]) -> list[float]:
         z = np.resize(z, len(y)) if len(z) < len(y) else z[: len(y)]
         a, b = spectrum(y), spectrum(z)
         convergence.append(np.linalg.norm(a - b) / np.linalg.norm(a))
-        heard = a > a.max() * 10 ** (-RANGE_DB / 20)
+        heard = (a > a.max() * 10 ** (-RANGE_DB / 20)) & within()[:, None]
         error.append(np.abs(20 * np.log10(np.maximum(b[heard], 1e-7) / a[heard])).mean())
         first, second = tones(y), tones(z)
         correlation.append(np.corrcoef(first.ravel(), second.ravel())[0, 1])
@@ -137,11 +150,11 @@ def main() -> None:
         "command": f"python tools/information_loss.py ROOT --clips {arguments.clips}",
         "note": f"{len(sounds)} real recordings (EmoMusic, music, Panda 4Q), {SECONDS} s of each, turned into the "
         "representation and back: pseudo-inverse of the filter bank, 32 rounds of Griffin-Lim. Spectral convergence: "
-        "norm of the difference of magnitudes as a share of theirs. Error: mean over the bins of the original within "
-        f"{RANGE_DB:.0f} dB of its loudest. Tones: correlation of constant-Q levels, seven octaves. Confused: share of "
-        f"segments of {SEGMENT_S} s whose nearest original segment, by mean and deviation of each tone, is of another "
-        "recording. The first row is what new phases cost alone; what a representation loses is the difference from "
-        "it.",
+        "norm of the difference of magnitudes as a share of theirs. Error: mean over the bins of the original between "
+        f"the edges of the mel and within {RANGE_DB:.0f} dB of its loudest; beyond the edges nothing is left. Tones: "
+        f"correlation of constant-Q levels, seven octaves. Confused: share of segments of {SEGMENT_S} s whose nearest original segment, by mean and deviation of each tone, is of another "
+        "recording. The first row is what new phases cost alone, the second what the band's edges cost; what a "
+        "mel loses by its bands is the difference from that, with what its pseudo-inverse adds.",
         "head": ["what is kept", "spectral convergence", "error, dB", "tones", "confused"],
         "table": rows,
     }
