@@ -152,9 +152,10 @@ def main() -> None:
         "representation and back: pseudo-inverse of the filter bank, 32 rounds of Griffin-Lim. Spectral convergence: "
         "norm of the difference of magnitudes as a share of theirs. Error: mean over the bins of the original between "
         f"the edges of the mel and within {RANGE_DB:.0f} dB of its loudest; beyond the edges nothing is left. Tones: "
-        f"correlation of constant-Q levels, seven octaves. Confused: share of segments of {SEGMENT_S} s whose nearest original segment, by mean and deviation of each tone, is of another "
-        "recording. The first row is what new phases cost alone, the second what the band's edges cost; what a "
-        "mel loses by its bands is the difference from that, with what its pseudo-inverse adds.",
+        f"correlation of constant-Q levels, seven octaves. Confused: share of segments of {SEGMENT_S} s whose nearest "
+        "original segment, by mean and deviation of each tone, is of another recording. The first "
+        "row is what new phases cost alone, the second what the band's edges cost; what a mel loses by its bands is "
+        "the difference from that, with what its pseudo-inverse adds.",
         "head": ["what is kept", "spectral convergence", "error, dB", "tones", "confused"],
         "table": rows,
     }

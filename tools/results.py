@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 from networks import SEEDS, SYSTEMS
@@ -18,8 +19,10 @@ from results_mobile import mobile
 ROOT = Path(__file__).parents[1]
 BASELINES = ("musifeast17", "panda4q", "vgmidi", "emopia", "deam-corrected", "deam-official")
 CORPORA = ["musifeast17", "vgmidi", "panda4q", "emopia"]
+REGISTRY = json.loads((files("sentio_tf") / "models" / "registry.json").read_text(encoding="utf-8"))
+SHIPPED = next(Path(m["config"]).stem for m in REGISTRY["models"] if m["name"] == REGISTRY["default"])
 ORDER = [
-    "mobilevit-xxs",
+    SHIPPED,
     "svr-own",
     "svr-all",
     *(f"baselines-{name}" for name in BASELINES),
@@ -87,7 +90,7 @@ def table(head: list[str], rows: list[list[str]]) -> list[str]:
 
 def readme_table(results: dict[str, dict]) -> list[str]:
     """Student, in-protocol floor and goal, one line a corpus and axis."""
-    student, floor = results["mobilevit-xxs"]["corpora"], results["svr-own"]["corpora"]
+    student, floor = results[SHIPPED]["corpora"], results["svr-own"]["corpora"]
     rows = []
     for corpus in CORPORA:
         rated = student[corpus]["label"] == "rating"
@@ -389,7 +392,7 @@ def verdicts(result: dict) -> list[str]:
     origin = f"from {system(reference)} (named before the runs)"
 
     def named(text: str) -> str:
-        if text == "mobilevit-xxs":
+        if text == SHIPPED:
             return "the shipped student, on its own folds"
         return system(dict(zip(("model", "features", "setting"), text.split(", "), strict=True)))
 

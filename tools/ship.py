@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
+import inspect
 import json
 import shutil
 from pathlib import Path
@@ -17,6 +18,7 @@ import yaml
 
 from sentio_tf.evaluation.summary import lines
 from sentio_tf.export.card import embed
+from sentio_tf.models import MODELS as NETWORKS
 from sentio_tf.runtime.engine import Engine
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +29,12 @@ def average_ccc(corpora: dict) -> float:
     """Mean CCC over the rated corpora and both axes."""
     rated = [c for c in corpora.values() if c["label"] == "rating"]
     return float(np.mean([c[axis]["ccc"]["value"] for c in rated for axis in ("valence", "arousal")]))
+
+
+def size_of(config: dict) -> list[str]:
+    """Row of the network's table of sizes that was built, where it has one."""
+    own = inspect.signature(NETWORKS[config["model"]]).parameters.get("size")
+    return [str(config["architecture"].get("size", own.default))] if own else []
 
 
 def main() -> None:
@@ -44,8 +52,7 @@ def main() -> None:
         raise SystemExit(f"{arguments.run}: trained on composed music ({synthetic[0]}), which is for tests only")
     environment = json.loads((arguments.run / "environment.json").read_text())
     config = yaml.safe_load((arguments.run / "config.yaml").read_text())
-    size = config["architecture"].get("size", "xxs")
-    architecture = f"{config['model']}-{size}"
+    architecture = "-".join([config["model"], *size_of(config)])
     name = f"{architecture}-v{arguments.version}-ccc{average_ccc(metrics['corpora']):.2f}"
     card = dataclasses.replace(card, name=name)
     target = MODELS / f"{name}.tflite"
@@ -75,7 +82,7 @@ def main() -> None:
 
     result = {
         "experiment": Path(arguments.config).stem,
-        "title": f"MobileViT-{size.upper()}, shipped as {name}",
+        "title": f"{architecture}, shipped as {name}",
         "command": f"sentio-tf fit {config['model']} --config {arguments.config} "
         + " ".join(f"--data {c}:ROOT/{c}" for c in config["data"]),
         "commit": environment["git_commit"],

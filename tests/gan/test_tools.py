@@ -170,7 +170,7 @@ def test_the_table_says_what_was_found_and_what_not(tool, tmp_path, gan_run, mon
 
 @pytest.mark.slow
 def test_fewer_bands_lose_more(make_music, monkeypatch):
-    """In the order of the ladder, and the phases alone least of all; what the band's edges cost is no error within it."""
+    """In the order of the ladder, and the phases alone least of all; the band's edges cost no error within them."""
     import librosa
 
     tool = load("information_loss")
