@@ -127,7 +127,7 @@ def fit(condition: str, seed: int, root: Path, runs: Path) -> bool:
     out = runs / f"{condition}-{seed}"
     if (out / "metrics.json").exists():
         return True
-    words = ["fit", "short_chunk_cnn", "--config", NETWORK, *data(root), "--split", str(SPLIT.relative_to(HERE))]
+    words = ["fit", "crnn", "--config", NETWORK, *data(root), "--split", str(SPLIT.relative_to(HERE))]
     return call([*words, *settings(condition, seed, runs), "--out", str(out)], runs / f"{condition}-{seed}.log")
 
 

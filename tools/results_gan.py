@@ -17,7 +17,7 @@ def gan(result: dict, table: Table) -> list[str]:
     songs = first["songs"]
     out = [f"## {result['title']}", "", f"`{result['command']}`", ""]
     out += [
-        f"A short-chunk CNN (`configs/ablation-gan.yaml`) on the training part of MUSIFEAST-17 and Panda 4Q (split "
+        f"A small CRNN (`configs/ablation-gan.yaml`) on the training part of MUSIFEAST-17 and Panda 4Q (split "
         f"`{result['split'][:12]}`, by artist), {result['steps']} steps in every condition, scale {result['scale']}. "
         "The GAN (`configs/gan-compact.yaml`) is one, trained on the same training part; each seed draws a corpus of "
         f"its own from it. Judged on real test music: CCC on {songs['ccc']} rated songs of MUSIFEAST-17, share on the "
