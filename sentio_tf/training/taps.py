@@ -8,7 +8,7 @@ to how strongly each place of the grid is active (attention).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -31,6 +31,20 @@ def taps(name: str, network: keras.Model) -> Taps:
             "terms.features and terms.attention to 0, its answers alone are taught then"
         )
     return TAPS[name](network)
+
+
+def check_trained(name: str, below: Mapping[str, keras.Model]) -> None:
+    """Raises: ConfigError where nothing of a network trains below the tap of a term.
+
+    Args:
+        below: term -> the part of the network `name` up to its tap, with trainable what ever trains.
+    """
+    for term, part in below.items():
+        if not part.trainable_variables:
+            raise ConfigError(
+                f"terms.{term}: expected layers that train below the tap of {name}, received stages that never do by "
+                f"unfreeze, so that nothing can learn from it; set terms.{term}=0, or let more stages train"
+            )
 
 
 def _convolutions(network: keras.Model) -> Taps:

@@ -394,6 +394,20 @@ def test_a_term_that_leaves_nothing_to_others_stops_the_run(run, tmp_path):
         taught(run, tmp_path / "run", "terms={hard: 1.0, soft: 1e6, features: 0, attention: 0}", "dead=0.0")
 
 
+def test_a_term_rests_while_nothing_below_its_tap_trains(run, tmp_path, monkeypatch):
+    """Two epochs of the head alone are no dead term; a head alone for all epochs is nothing for it to teach."""
+    from sentio_tf.models import STAGES
+
+    monkeypatch.setitem(STAGES, "tiny", lambda model: [[model.get_layer("stem")]])
+    sets = ["epochs=3", "patience=3", "final=false"]
+    taught(run, tmp_path / "run", *sets, "unfreeze={1: 0, 3: all}", only=["0"])
+    history = rows(tmp_path / "run" / "fold-0" / "history.csv")
+    assert [bool(row["gradient_features"]) for row in history] == [False, False, True]
+    assert all(float(row["gradient_soft"]) > 0 for row in history)
+    with pytest.raises(ConfigError, match=r"terms.features: expected layers that train below the tap of tiny"):
+        taught(run, tmp_path / "still", *sets, "unfreeze={1: 0}", only=["0"])
+
+
 @pytest.mark.parametrize("alpha", [0, 10])
 def test_stages_of_the_student_that_rest_answer_once(run, loud, tmp_path, monkeypatch, alpha):
     """With the same weights at the end as if they answered every batch; a ridge start lies at the teacher's answers."""
