@@ -129,7 +129,7 @@ def build(
     image = (image, image) if isinstance(image, int) else tuple(image or config["image_shape"][:2])
     if len(image) != 2:
         raise ValueError(f"expected height and width of the image. Received: {image}")
-    grid = _grid(image, config["patch_size"])
+    grid = patch_grid(image, config["patch_size"])
     total = config["num_layers"]
     blocks = total if blocks is None else blocks
     if not 1 <= blocks <= total:
@@ -237,7 +237,7 @@ def _pooled(x, pool: str, grid: tuple[int, int], class_token: bool):
     return layers.Concatenate(name="class_and_patches")(parts) if len(parts) > 1 else parts[0]
 
 
-def _grid(image: Sequence[int], patch: Sequence[int]) -> tuple[int, int]:
+def patch_grid(image: Sequence[int], patch: Sequence[int]) -> tuple[int, int]:
     """Rows and columns of patches.  Raises: ValueError for pixels that fill no patch."""
     height, width = image
     if height < patch[0] or width < patch[1] or height % patch[0] or width % patch[1]:
@@ -260,7 +260,7 @@ def _on_grid(
     weights: Mapping[str, np.ndarray], config: Mapping[str, Any], grid: tuple[int, int]
 ) -> Mapping[str, np.ndarray]:
     """The same weights with positions for `grid`; those of the same grid stay as they are."""
-    old = _grid(config["image_shape"][:2], config["patch_size"])
+    old = patch_grid(config["image_shape"][:2], config["patch_size"])
     name = f"{EMBEDDING}/position_embedding/embeddings"
     if old == grid or name not in weights:
         return weights

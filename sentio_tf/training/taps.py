@@ -7,7 +7,6 @@ to how strongly each place of the grid is active (attention).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from keras import ops
 
 from ..errors import ConfigError
 from ..layers.chunks import ChunkMean
-from ..models.vit import ViTPart
+from ..models.vit import ViTPart, patch_grid
 
 FINER = 4  # attention is read where time is so many times finer than at the end
 
@@ -72,11 +71,12 @@ def _musicnn(network: keras.Model) -> Taps:
 
 def _vit(network: keras.Model) -> Taps:
     """The patches behind the middle block, without the class token: the last blocks know pictures, not sound."""
-    blocks = [layer.output for layer in network.layers if isinstance(layer, ViTPart)]
-    tokens = blocks[len(blocks) // 2]
-    side = math.isqrt(tokens.shape[1])
-    first = tokens.shape[1] - side * side
-    grid = ops.reshape(tokens[:, first:], (-1, side, side, tokens.shape[-1]))
+    parts = [layer for layer in network.layers if isinstance(layer, ViTPart)]
+    embedding = parts[0].arguments
+    rows, columns = patch_grid(embedding["image_size"], embedding["patch_size"])
+    tokens = parts[len(parts) // 2].output
+    first = tokens.shape[1] - rows * columns
+    grid = ops.reshape(tokens[:, first:], (-1, rows, columns, tokens.shape[-1]))
     return {"features": grid, "attention": grid}
 
 

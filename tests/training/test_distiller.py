@@ -78,6 +78,27 @@ def test_where_networks_are_tapped(name, options, features, attention):
     assert found["attention"].shape[1:] == attention
 
 
+@pytest.mark.parametrize("class_token", [True, False])
+@pytest.mark.parametrize(("image", "grid"), [([32, 32], (4, 4)), ([24, 64], (3, 8))])
+def test_a_vit_is_tapped_on_its_grid_of_patches(image, grid, class_token, rng):
+    pytest.importorskip("keras_hub")
+    from sentio_tf.models.vit import ViTPart
+
+    sizes = {"num_layers": 2, "num_heads": 2, "hidden_dim": 16, "mlp_dim": 24}
+    backbone = {"image_shape": (32, 32, 3), "patch_size": (8, 8), "use_class_token": class_token, **sizes}
+    normalize = ClipZScore(name="normalize")
+    network = MODELS["vit"](
+        backbone=backbone, weights=None, normalize=normalize, frames=60, image=image, pool="mean", dropout=0
+    )
+    found = taps.taps("vit", network)
+    assert found["features"].shape[1:] == found["attention"].shape[1:] == (*grid, 16)
+    block = [layer for layer in network.layers if isinstance(layer, ViTPart)][1]
+    x = rng.standard_normal((1, 128, 60, 1)).astype(np.float32)
+    tokens, shown = keras.Model(network.input, [block.output, found["features"]]).predict_on_batch(x)
+    places = [[tokens[:, int(class_token) + row * grid[1] + k] for k in range(grid[1])] for row in range(grid[0])]
+    np.testing.assert_array_equal(np.moveaxis(np.array(places), 2, 0), shown)
+
+
 # Terms.
 
 
