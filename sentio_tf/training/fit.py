@@ -410,9 +410,8 @@ def train_fold(
                 verbose=0,
                 callbacks=callbacks,
             )
-    if judgement.bad_step is not None:
-        epoch = len(history.rows)
-        where = f"{label}: the loss is not finite from step {judgement.bad_step} of epoch {epoch} on"
+    if judgement.bad_from is not None:
+        where = f"{label}: {judgement.trouble}"
         if not judgement.found:
             raise SentioError(f"{where}, and there are no good weights yet; lower learning_rate")
         report(f"{where}; the weights of epoch {judgement.best_epoch + 1} are kept; lower learning_rate")
@@ -443,7 +442,7 @@ def train_fold(
             "seconds": round(checkpoint.seconds()),
             "frozen_cached": frozen is not None,  # or random crops: another experiment, if the memory decided it
             "git_commit": COMMIT,
-            "not_finite_from": judgement.bad_step and [len(history.rows), judgement.bad_step],
+            "not_finite_from": judgement.bad_from,
         },
     )
     for name in ("best.weights.h5", "checkpoint.npz"):
