@@ -7,7 +7,6 @@ one by one; its weights are those of `source`.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import logging
 import math
@@ -20,6 +19,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from ..config import nearest
 from ..contract import MEL, N_FRAMES
 from ..errors import ModelError
 from ..layers.image import MelImage
@@ -198,8 +198,7 @@ def source(name: str, root: Path, *, report: Callable[[str], None] | None = None
     presets = hub().models.ViTBackbone.presets
     local = Path(name).is_dir()
     if not local and "://" not in name and name not in presets:
-        near = difflib.get_close_matches(name, ["pypi", "random", *presets], 1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = nearest(name, ["pypi", "random", *presets])
         raise ModelError(
             f"weights: expected pypi, random, a folder that holds a preset, kaggle://..., hf://... or a preset "
             f"of Keras Hub, received {name!r}; {hint}presets are {', '.join(presets)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import keras
 
 from .. import pipeline
-from ..config import FitConfig
+from ..config import FitConfig, nearest
 from ..contract import MEL, N_FRAMES
 from ..corpora.track import Track
 from ..errors import ConfigError, SentioError
@@ -47,10 +46,9 @@ def builder(config: FitConfig, root: Path, report: Callable[[str], None]) -> Bui
     ours = {*given, *extent(config.model, config.crop_s), "normalize", "seed"}  # of other fields
     takes = [p for p in inspect.signature(MODELS[config.model]).parameters if p not in ours]
     if unknown := sorted(set(config.architecture) - set(takes)):
-        near = difflib.get_close_matches(unknown[0], takes, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
         raise ConfigError(
-            f"architecture: {config.model} has no argument {unknown[0]!r}; {hint}known are {', '.join(sorted(takes))}"
+            f"architecture: {config.model} has no argument {unknown[0]!r}; {nearest(unknown[0], takes)}known are "
+            f"{', '.join(sorted(takes))}"
         )
 
     def build(normalize: keras.layers.Layer, seconds: float, precision: str) -> keras.Model:

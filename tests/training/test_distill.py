@@ -363,7 +363,8 @@ def test_a_larger_student_is_warned_about(run, tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ("terms={hrd: 1}", "terms: expected numbers of 0 or more for terms among hard, soft, features, attention"),
+        ("terms={hrd: 1}", r"terms: unknown key 'hrd'; did you mean hard\? known are hard, soft, features, attention"),
+        ("terms={hard: -1}", "terms: expected numbers of 0 or more"),
         ("terms={hard: 0, soft: 0, features: 0, attention: 0}", "one above 0"),
         ("soft=warm", "soft: expected gaussian or bounded"),
         ("answers=later", "answers: expected stored or live"),
