@@ -19,7 +19,7 @@ from ..layers.normalize import ClipZScore
 from ..models import MODELS, SOURCES, STAGES, WAVEFORM
 from .optimizer import PhasedAdamW
 from .quantize_aware import quantize_aware
-from .schedule import ProgressiveUnfreezing
+from .schedule import ProgressiveUnfreezing, resting
 
 Builder = Callable[[keras.layers.Layer, float, str], keras.Model]
 
@@ -72,6 +72,15 @@ def builder(config: FitConfig, root: Path, report: Callable[[str], None]) -> Bui
     if config.unfreeze:
         ProgressiveUnfreezing(STAGES[config.model](trial), config.unfreeze)
     return build
+
+
+def rest(network: keras.Model, config: FitConfig) -> tuple[list[list[keras.layers.Layer]], int]:
+    """The pretrained stages of a network, and how many of the first never train: these are set so."""
+    stages = STAGES[config.model](network) if config.model in STAGES else []
+    count = resting(config.unfreeze, len(stages), config.epochs)
+    for layer in (layer for stage in stages[:count] for layer in stage):
+        layer.trainable = False
+    return stages, count
 
 
 def extent(model: str, seconds: float) -> dict[str, Any]:

@@ -24,12 +24,17 @@ Taps = dict[str, Any]  # "features", "attention" -> Keras tensor (batch, bands, 
 
 def taps(name: str, network: keras.Model) -> Taps:
     """Both taps of a network of `models.MODELS`.  Raises: ConfigError for a network that has none."""
+    check_tapped(name)
+    return TAPS[name](network)
+
+
+def check_tapped(name: str) -> None:
+    """Raises: ConfigError for the name of a network without taps."""
     if name not in TAPS:
         raise ConfigError(
             f"features, attention: expected networks with taps ({', '.join(TAPS)}), received {name}; set "
             "terms.features and terms.attention to 0, its answers alone are taught then"
         )
-    return TAPS[name](network)
 
 
 def check_trained(name: str, below: Mapping[str, keras.Model]) -> None:
