@@ -179,6 +179,15 @@ def stages(model: keras.Model) -> list[list[layers.Layer]]:
     return found
 
 
+def sizes_of(model: keras.Model) -> dict[str, Any]:
+    """Argument `backbone` of `build` for another network of the sizes of `model`, without its `source`."""
+    embedding, *blocks = [layer.arguments for layer in model.layers if isinstance(layer, ViTPart)]
+    whole = any(layer.name == NORM for layer in model.layers)  # the last block's normalisation: no block is left out
+    patches = {key: embedding[key] for key in ("patch_size", "use_class_token", "use_patch_bias")}
+    count = len(blocks) if whole else len(blocks) + 1
+    return {"backbone": {"image_shape": (*embedding["image_size"], 3), "num_layers": count, **patches, **blocks[0]}}
+
+
 def source(name: str, root: Path, *, report: Callable[[str], None] | None = None) -> dict[str, Any]:
     """Arguments `backbone` and `weights` of `build`, for pictures in [-1, 1].
 

