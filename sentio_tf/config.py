@@ -130,11 +130,13 @@ class DistillConfig(FitConfig):
     def __post_init__(self):
         super().__post_init__()
         given = self.terms
+        if unknown := sorted(map(str, set(given) - set(TERMS))):
+            hint = nearest(unknown[0], TERMS)
+            raise ConfigError(f"terms: unknown key {unknown[0]!r}; {hint}known are {', '.join(TERMS)}")
         _check(
             self,
             {
-                "terms": set(given) <= set(TERMS)
-                and all(isinstance(w, (int, float)) and w >= 0 for w in given.values())
+                "terms": all(isinstance(w, (int, float)) and w >= 0 for w in given.values())
                 and any(self.weights_of_terms().values()),
                 "soft": self.soft in ("gaussian", "bounded"),
                 "soft_floor": self.soft_floor > 0,
@@ -290,7 +292,7 @@ def _rises(values: Any) -> bool:
 EXPECTED = {
     "precision": f"one of {', '.join(PRECISIONS)}",
     "normalization": "dataset or clip",
-    "terms": f"numbers of 0 or more for terms among {', '.join(TERMS)}, one above 0",
+    "terms": "numbers of 0 or more, one above 0",
     "soft": "gaussian or bounded",
     "answers": "stored or live",
     "augment": "no mixup_alpha: what a teacher says of two songs is not said of their blend",
@@ -301,6 +303,12 @@ EXPECTED = {
     "unfreeze": "epochs from 1 to `epochs`, each with a number of stages or all",
     "ema": "0, or a decay below 1",
 }
+
+
+def nearest(word: str, known: typing.Iterable[str]) -> str:
+    """The name that a misspelt one may stand for, as a question with a blank behind it; "" where none is near."""
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f"did you mean {near[0]}? " if near else ""
 
 
 def _check(config: Any, checks: dict[str, bool]) -> None:
@@ -353,9 +361,8 @@ def load(
         values[name] = {**values.get(name, {}), inner: value} if dot else value
     types = typing.get_type_hints(kind)
     if unknown := sorted(map(str, set(values) - set(types))):
-        near = difflib.get_close_matches(unknown[0], types, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        if kind is ClassicalConfig and not near:
+        hint = nearest(unknown[0], types)
+        if kind is ClassicalConfig and not hint:
             hint = f"what the regressor takes goes into settings: settings.{unknown[0]}=...; "
         raise ConfigError(f"unknown key {unknown[0]!r}; {hint}known are {', '.join(types)}")
     for key, value in values.items():
@@ -364,18 +371,18 @@ def load(
 
 
 def _coerce(key: str, value: Any, kind: Any) -> Any:
-    """`value` as `kind`; an integer or "1e-4" may stand for a float, nothing else is converted."""
+    """`value` as `kind`; an integer or "1e-4" may stand for a float, which is finite; nothing else is converted."""
     origin = typing.get_origin(kind) or kind
+    if origin is float:
+        # YAML takes 1e-4 for a word, people mean the number.
+        with contextlib.suppress(ValueError, OverflowError, TypeError):
+            if not isinstance(value, bool) and math.isfinite(number := float(value)):
+                return number
+        raise ConfigError(f"{key}: expected float, a finite one, received {value!r}")
     if isinstance(value, dict) and typing.get_args(kind)[:1] == (int,):  # a dotted key comes as text
         value = {int(k) if isinstance(k, str) and k.isdecimal() else k: v for k, v in value.items()}
     if isinstance(value, dict) and typing.get_args(kind)[1:] == (float,):
-        return {name: _coerce(f"{key}.{name}", number, float) for name, number in value.items()}
-    if origin is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if origin is float and isinstance(value, str):  # YAML takes 1e-4 for a word, people mean the number
-        with contextlib.suppress(ValueError):
-            if math.isfinite(number := float(value)):
-                return number
+        return {name: _coerce(f"{key}.{name}", each, float) for name, each in value.items()}
     if not isinstance(value, origin) or (origin is int and isinstance(value, bool)):
         raise ConfigError(f"{key}: expected {origin.__name__}, received {value!r}")
     return value

@@ -37,7 +37,12 @@ def test_what_is_dumped_loads_again(tmp_path):
         ("normalization=max", "out of range"),
         ("validation=0.9", "out of range"),
         ("learning_rate=fast", "expected float"),
-        ("repeats={emopia:0.5}", "repeats.emopia:0.5: expected float, received None"),
+        ("learning_rate=.inf", "learning_rate: expected float, a finite one, received inf"),
+        ("weight_decay=.nan", "weight_decay: expected float, a finite one, received nan"),
+        ("weight_decay=[1]", "weight_decay: expected float"),
+        (f"clip_norm={10**400}", "clip_norm: expected float, a finite one"),
+        ("repeats.emopia=.inf", "repeats.emopia: expected float, a finite one, received inf"),
+        ("repeats={emopia:0.5}", "repeats.emopia:0.5: expected float, a finite one, received None"),
         ("model=[", "expected a YAML value"),
         ("seed=-1", "out of range"),
         ("seed=5000000000", "out of range"),
@@ -46,6 +51,15 @@ def test_what_is_dumped_loads_again(tmp_path):
 def test_wrong_values(override, message):
     with pytest.raises(ConfigError, match=message):
         config.load(None, [override])
+
+
+def test_a_misspelt_term_has_the_nearest_as_a_hint():
+    with pytest.raises(
+        ConfigError, match=r"terms: unknown key 'atention'; did you mean attention\? known are hard, soft"
+    ):
+        config.load(None, ["terms.atention=1"], config.DistillConfig)
+    with pytest.raises(ConfigError, match=r"terms.soft: expected float, a finite one, received inf"):
+        config.load(None, ["terms.soft=.inf"], config.DistillConfig)
 
 
 @pytest.mark.parametrize("text", ["- a", "a: [", "\xff"])

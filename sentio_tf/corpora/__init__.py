@@ -48,6 +48,11 @@ def check_version(version: str | None) -> None:
         raise DataError(f"labels: expected one of {', '.join(known)}, received {version!r}")
 
 
+def label_versions(names: Sequence[str], version: str | None) -> dict[str, str]:
+    """Version of the labels that each corpus is read with, of those `names` that have several."""
+    return {n: version or CORPORA[n].versions[0] for n in names if n in CORPORA and CORPORA[n].versions}
+
+
 def read_labels(source: str, *, version: str | None = None) -> list[Track]:
     """Tracks of `CORPUS:ROOT` as its label files have them, without a look at the audio.
 
@@ -97,4 +102,4 @@ def doubles(tracks: Sequence[Track]) -> list[str]:
     return [key for key, n in Counter(t.key for t in tracks).items() if n > 1]
 
 
-__all__ = ["CORPORA", "Corpus", "Track", "doubles", "locate", "read", "read_labels"]
+__all__ = ["CORPORA", "Corpus", "Track", "doubles", "label_versions", "locate", "read", "read_labels"]

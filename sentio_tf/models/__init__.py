@@ -20,5 +20,7 @@ MODELS: dict[str, Callable[..., Any]] = {
 WAVEFORM = {"musicnn": 16_000, "sample_cnn": 22_050}
 # Where pretrained weights come from: name -> arguments of `build`.
 SOURCES = {"vit": vit.source, "musicnn": musicnn.source, "efficientnet_lite": efficientnet_lite.source}
+# What they take of a pretrained network beside its weights, from a network that was built of it.
+SIZES_OF = {"vit": vit.sizes_of}
 # The pretrained layers from input to output, in the units that unfreeze one by one; the head is in none.
 STAGES = {"vit": vit.stages, "musicnn": musicnn.stages, "efficientnet_lite": efficientnet_lite.stages}

@@ -12,7 +12,6 @@ from ..contract import AXES, MEL, N_FRAMES
 from ..layers.chunks import ChunkMean, Chunks
 from ..layers.specaugment import RandomEqualizer, SpecAugment
 from ..layers.transformer import encoder_block
-from .mobilevit import conv
 
 MLP = 4  # hidden units of a transformer's MLP are so many times its width
 Row = TypeVar("Row")
@@ -47,7 +46,11 @@ def augmented(mel, normalize: layers.Layer, *, gain_db: float, tilt_db: float, m
     x = RandomEqualizer(gain_db, tilt_db, seed=seed_of(seed, "equalizer"), dtype="float32", name="random_equalizer")(
         mel
     )
-    x = normalize(x)
+    return masked(normalize(x), masks, seed=seed)
+
+
+def masked(x, masks: int, *, seed: int | None):
+    """A normalised mel with `masks` over the bands, and as many over time, see `SpecAugment`; 0 for none."""
     if not masks:
         return x
     own = seed_of(seed, "masks")
@@ -73,6 +76,13 @@ def chunked_or_whole(x, seconds: float | None):
     longest = frame_count(seconds)
     x, n = chunked(x, longest)
     return x, longest, n
+
+
+def conv(x, filters: int, kernel: int, *, stride: int = 1, activation: str | None, name: str):
+    """Convolution, batch normalisation, activation."""
+    x = layers.Conv2D(filters, kernel, stride, padding="same", use_bias=False, name=f"{name}_conv")(x)
+    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
+    return layers.Activation(activation, name=f"{name}_act")(x) if activation else x
 
 
 def residual_block(x, filters: int, *, stride: int = 1, name: str):

@@ -12,8 +12,7 @@ import keras
 from keras import layers
 
 from ..contract import MEL, N_FRAMES
-from .common import augmented, head, row_of
-from .mobilevit import conv
+from .common import augmented, conv, head, row_of
 
 
 @dataclass(frozen=True)

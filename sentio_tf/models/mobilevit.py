@@ -10,8 +10,8 @@ from keras import layers, ops
 
 from ..contract import MEL, N_FRAMES
 from ..layers.normalize import BandStatistics, ClipZScore
-from ..layers.specaugment import RandomEqualizer, SpecAugment
 from ..layers.transformer import encoder_block
+from .common import augmented, conv, masked, seed_of
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,6 @@ class Fold(layers.Layer):
         return {**super().get_config(), "height": self.height, "width": self.width}
 
 
-def conv(x, filters: int, kernel: int, *, stride: int = 1, activation: str | None, name: str):
-    """Convolution, batch normalisation, activation."""
-    x = layers.Conv2D(filters, kernel, stride, padding="same", use_bias=False, name=f"{name}_conv")(x)
-    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
-    return layers.Activation(activation, name=f"{name}_act")(x) if activation else x
-
-
 def inverted_residual(x, filters: int, *, stride: int, expansion: int, activation: str, name: str):
     """MobileNetV2 block (Sandler et al. 2018, arXiv:1801.04381)."""
     y = conv(x, x.shape[-1] * expansion, 1, activation=activation, name=f"{name}_expand")
@@ -156,6 +149,8 @@ def build(
     clip_zscore: bool = True,
     gain_db: float = 2.0,
     tilt_db: float = 3.0,
+    masks: int = 2,
+    noise: float = 0.2,
     seed: int | None = None,
 ) -> keras.Model:
     """Log-mel `(batch, 128, frames, 1)` in dB -> `(batch, 2)` = [valence, arousal] in [-1, 1].
@@ -174,7 +169,8 @@ def build(
             logits are added to the network's; 0 for none.
         clip_zscore: normalise each clip before the convolutions: timbre and rhythm without level,
             while the statistics keep the level.
-        gain_db, tilt_db: augmentation, see `RandomEqualizer`.
+        gain_db, tilt_db, masks: augmentation, see `common.augmented`; the masks are behind the statistics.
+        noise: sd of what is added to the statistics in training; 0 for none.
         seed: of augmentation and dropout.
 
     Raises: ValueError for an unknown size or a width that is no multiple of 64.
@@ -185,27 +181,26 @@ def build(
     if width % 64 or height not in (64, 128):
         raise ValueError(f"expected height 64 or 128 and width a multiple of 64. Received: {height}, {width}")
     mel = keras.Input((MEL.n_mels, frames, 1), name="log_mel")
-    x = RandomEqualizer(gain_db, tilt_db, seed=seed, name="random_equalizer")(mel)
-    x = normalize(x)
+    x = augmented(mel, normalize, gain_db=gain_db, tilt_db=tilt_db, masks=0, seed=seed)
     # Both heads start at 0: random logits of this size would saturate the tanh for hundreds of steps.
     logits = []
     if statistics:
         # Before the masks: statistics of a masked clip are not those of a noisy one.
         y = BandStatistics(name="band_statistics")(x)
         y = layers.BatchNormalization(momentum=0.9, name="statistics_bn")(y)
-        y = layers.GaussianNoise(0.2, seed=seed, name="statistics_noise")(y)
-        y = layers.Dropout(head_dropout / 3, name="statistics_drop1")(y)
+        y = layers.GaussianNoise(noise, seed=seed_of(seed, "noise"), name="statistics_noise")(y)
+        y = layers.Dropout(head_dropout / 3, seed=seed_of(seed, "drop1"), name="statistics_drop1")(y)
         y = layers.Dense(statistics, activation=activation, name="statistics_dense")(y)
-        y = layers.Dropout(head_dropout * 2 / 3, name="statistics_drop2")(y)
+        y = layers.Dropout(head_dropout * 2 / 3, seed=seed_of(seed, "drop2"), name="statistics_drop2")(y)
         logits.append(layers.Dense(2, kernel_initializer="zeros", name="statistics_logits")(y))
     y = ClipZScore(name="clip_zscore")(x) if clip_zscore else x
-    y = SpecAugment(seed=seed, name="specaugment")(y)
+    y = masked(y, masks, seed=seed)
     y = layers.AveragePooling2D((MEL.n_mels // height, 2), name="pairs")(y)
     # Bilinear at a ratio of 2 averages two neighbours: with the pairs above, an antialiased resize.
     y = Resize(height, width, name="resize")(y)
     y = backbone(y, size, activation=activation, dropout=dropout)
     y = layers.GlobalAveragePooling2D(name="pool")(y)
-    y = layers.Dropout(head_dropout, name="pool_drop")(y)
+    y = layers.Dropout(head_dropout, seed=seed_of(seed, "drop"), name="pool_drop")(y)
     logits.append(layers.Dense(2, kernel_initializer="zeros", name="pool_logits")(y))
     y = layers.Add(name="logits")(logits) if statistics else logits[0]
     output = layers.Activation("tanh", dtype="float32", name="valence_arousal")(y)

@@ -8,8 +8,7 @@ import keras
 from keras import layers
 
 from ..contract import MEL, N_FRAMES
-from .common import augmented, chunked, frame_count, head, residual_block, row_of
-from .mobilevit import conv
+from .common import augmented, chunked, conv, frame_count, head, residual_block, row_of
 
 
 @dataclass(frozen=True)

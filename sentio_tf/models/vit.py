@@ -7,7 +7,6 @@ one by one; its weights are those of `source`.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import logging
 import math
@@ -20,6 +19,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from ..config import nearest
 from ..contract import MEL, N_FRAMES
 from ..errors import ModelError
 from ..layers.image import MelImage
@@ -129,7 +129,7 @@ def build(
     image = (image, image) if isinstance(image, int) else tuple(image or config["image_shape"][:2])
     if len(image) != 2:
         raise ValueError(f"expected height and width of the image. Received: {image}")
-    grid = _grid(image, config["patch_size"])
+    grid = patch_grid(image, config["patch_size"])
     total = config["num_layers"]
     blocks = total if blocks is None else blocks
     if not 1 <= blocks <= total:
@@ -179,6 +179,15 @@ def stages(model: keras.Model) -> list[list[layers.Layer]]:
     return found
 
 
+def sizes_of(model: keras.Model) -> dict[str, Any]:
+    """Argument `backbone` of `build` for another network of the sizes of `model`, without its `source`."""
+    embedding, *blocks = [layer.arguments for layer in model.layers if isinstance(layer, ViTPart)]
+    whole = any(layer.name == NORM for layer in model.layers)  # the last block's normalisation: no block is left out
+    patches = {key: embedding[key] for key in ("patch_size", "use_class_token", "use_patch_bias")}
+    count = len(blocks) if whole else len(blocks) + 1
+    return {"backbone": {"image_shape": (*embedding["image_size"], 3), "num_layers": count, **patches, **blocks[0]}}
+
+
 def source(name: str, root: Path, *, report: Callable[[str], None] | None = None) -> dict[str, Any]:
     """Arguments `backbone` and `weights` of `build`, for pictures in [-1, 1].
 
@@ -198,8 +207,7 @@ def source(name: str, root: Path, *, report: Callable[[str], None] | None = None
     presets = hub().models.ViTBackbone.presets
     local = Path(name).is_dir()
     if not local and "://" not in name and name not in presets:
-        near = difflib.get_close_matches(name, ["pypi", "random", *presets], 1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = nearest(name, ["pypi", "random", *presets])
         raise ModelError(
             f"weights: expected pypi, random, a folder that holds a preset, kaggle://..., hf://... or a preset "
             f"of Keras Hub, received {name!r}; {hint}presets are {', '.join(presets)}"
@@ -237,7 +245,7 @@ def _pooled(x, pool: str, grid: tuple[int, int], class_token: bool):
     return layers.Concatenate(name="class_and_patches")(parts) if len(parts) > 1 else parts[0]
 
 
-def _grid(image: Sequence[int], patch: Sequence[int]) -> tuple[int, int]:
+def patch_grid(image: Sequence[int], patch: Sequence[int]) -> tuple[int, int]:
     """Rows and columns of patches.  Raises: ValueError for pixels that fill no patch."""
     height, width = image
     if height < patch[0] or width < patch[1] or height % patch[0] or width % patch[1]:
@@ -260,7 +268,7 @@ def _on_grid(
     weights: Mapping[str, np.ndarray], config: Mapping[str, Any], grid: tuple[int, int]
 ) -> Mapping[str, np.ndarray]:
     """The same weights with positions for `grid`; those of the same grid stay as they are."""
-    old = _grid(config["image_shape"][:2], config["patch_size"])
+    old = patch_grid(config["image_shape"][:2], config["patch_size"])
     name = f"{EMBEDDING}/position_embedding/embeddings"
     if old == grid or name not in weights:
         return weights

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from ..corpora.track import Track
 from ..errors import DataError, ModelError
 from ..evaluation.predictions import Predictions, check_complete, from_rows
 from ..pipeline.vectors import needs_audio, vectors
-from .run import TRAINED, prediction_row, read_tracks, write_predictions
+from .run import TRAINED, prediction_row, read_tracks, trained_on, write_predictions
 
 
 def is_network(run: Path) -> bool:
@@ -78,13 +77,7 @@ def apply(
 
 def unseen(run: Path, tracks: Sequence[Track], report: Callable[[str], None]) -> list[Track]:
     """Tracks that share neither group nor recording with those of the run.  Raises: DataError if none is left."""
-    try:
-        with (run / TRAINED).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        seen = {row[name] for row in rows for name in ("key", "group", "recording")} - {""}
-    except (OSError, ValueError, KeyError, csv.Error):
-        seen = set()
-    if not seen:
+    if not (seen := trained_on(run, "key", "group", "recording")):
         raise ModelError(
             f"{run}: expected {TRAINED} with the tracks that the run was trained on, received none; fit it again"
         )

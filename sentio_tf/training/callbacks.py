@@ -81,26 +81,36 @@ class TrackValidation(keras.callbacks.Callback):
         self.best = -np.inf
         self.best_epoch = BEFORE  # from 0; BEFORE for the weights that training started from
         self.waited = 0
-        self.bad_step: int | None = None
+        # Epoch and step, both from 1, from which on the loss, or behind which the answers are not finite.
+        self.bad_from: tuple[int, int] | None = None
+        self.trouble = ""  # that, in words
+        self.epoch, self.step = 0, 0  # where training is
 
     @property
     def found(self) -> bool:
         """Whether any weights were kept."""
         return bool(np.isfinite(self.best))
 
+    def _stop(self, trouble: str) -> None:
+        self.bad_from, self.trouble = (self.epoch, self.step), trouble
+        self.model.stop_training = True
+
     def on_train_begin(self, logs=None):
         if self.from_start and not self.found:
             self._judge(BEFORE, {})
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch + 1
+
     def on_train_batch_end(self, batch, logs=None):
+        self.step = batch + 1
         # The running mean of the epoch: it is not finite from the first bad step on.
-        if self.bad_step is None and not np.isfinite(float(np.asarray((logs or {}).get("loss", 0.0)))):
-            self.bad_step = batch + 1
-            self.model.stop_training = True
+        if self.bad_from is None and not np.isfinite(float(np.asarray((logs or {}).get("loss", 0.0)))):
+            self._stop(f"the loss is not finite from step {self.step} of epoch {self.epoch} on")
 
     def on_epoch_end(self, epoch, logs=None):
         logs = {} if logs is None else logs
-        if self.bad_step is not None:
+        if self.bad_from is not None:
             logs["val_ccc"] = float("nan")
             return
         self._judge(epoch, logs)
@@ -120,7 +130,7 @@ class TrackValidation(keras.callbacks.Callback):
                     twin.assign(np.array(averages[variable.path].numpy()))
         estimated = self.judge(self.twin)
         if not np.isfinite(estimated).all():  # diverged: stop, and keep what was best before
-            self.model.stop_training = True
+            self._stop(f"the answers are not finite behind epoch {epoch + 1}")
             logs["val_ccc"] = float("nan")
             return
         values = score(self.tracks, estimated)

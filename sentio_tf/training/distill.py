@@ -42,13 +42,14 @@ def distill(
         alone: run of the same student that had no teacher, to be compared with.
         cache, report, options: as of `fit`.
 
-    Raises: as `fit`; ConfigError for teachers of other songs, or that hear otherwise; SentioError for a term of the
-        loss that is dead or dominates.
+    Raises: as `fit`; ConfigError for teachers of other songs or labels, or that hear otherwise, for an `alone` that is
+        no such run, and for a term that nothing of the student can learn from; SentioError for a term of the loss that
+        is dead or dominates.
     """
     if not teacher_runs:
         raise ConfigError("expected a teacher or more, received none; name finished runs with --teacher RUN")
     root = cache or configuration.cache_root()
-    school = School(teachers(teacher_runs), config, root, report)
+    school = School(teachers(teacher_runs), config, root, report, alone)
     results = fit(config, sources, out, cache=root, school=school, report=report, **options)
     if not results:
         return {}

@@ -70,6 +70,9 @@ class Distiller(keras.Model):
         weights: term -> weight; terms without one are left out.
         hard: loss of target and answers.
         floor, bounded: of `soft_loss`.
+
+    Raises: ConfigError for a weighted term that looks where no layer of the student trains: call with those trainable
+        that will be in any phase.
     """
 
     def __init__(
@@ -84,18 +87,21 @@ class Distiller(keras.Model):
         bounded: float | None = None,
     ):
         outputs = {"answers": student.output}
-        if layout.maps():
-            tapped = places.taps(name_of, student)
-            if layout.features:
-                bands, time, channels = layout.features
-                x = OnGrid(bands, time, name="features_grid")(tapped["features"])
-                outputs["features"] = keras.layers.Dense(channels, name="features_projection")(x)
-            if layout.attention:
-                outputs["attention"] = OnGrid(*layout.attention, energy=True, name="attention_map")(tapped["attention"])
+        tapped = places.taps(name_of, student) if layout.maps() else {}
+        if layout.features:
+            bands, time, channels = layout.features
+            x = OnGrid(bands, time, name="features_grid")(tapped["features"])
+            outputs["features"] = keras.layers.Dense(channels, name="features_projection")(x)
+        if layout.attention:
+            outputs["attention"] = OnGrid(*layout.attention, energy=True, name="attention_map")(tapped["attention"])
         super().__init__(inputs=student.input, outputs=outputs, name=f"{student.name}_distilled")
         self.layout, self.hard, self.floor, self.bounded = layout, hard, floor, bounded
         self.weights_of = {name: float(weights[name]) for name in TERMS if weights.get(name)}
         self.trackers = [keras.metrics.Mean(name=name) for name in self.weights_of]
+        below = {name: keras.Model(student.input, tapped.get(name, student.output)) for name in self.weights_of}
+        # A function, because a network in an attribute would be a layer of this one.
+        self.moved_by: Callable[[str], list] = lambda name: below[name].trainable_variables
+        places.check_trained(name_of, {name: below[name] for name in self.weights_of if name in tapped})
 
     def terms(self, y, outputs) -> dict:
         """Value of each weighted term, not yet weighted."""
@@ -122,22 +128,27 @@ class Distiller(keras.Model):
 
 
 def gradient_norms(model: Distiller, x, y) -> dict[str, float]:
-    """L2 norm of each weighted term's gradient on all that trains, by name of the term; nothing is updated."""
+    """L2 norm of each weighted term's gradient on what it moves of the student, by name; nothing is updated.
+
+    The projection of features does not count: it learns even where nothing of the student can.  A term below whose tap
+    nothing trains in this phase rests, and is not in the answer.
+    """
+    moved = {name: variables for name in model.weights_of if (variables := model.moved_by(name))}
     if keras.backend.backend() == "jax":
-        return _jax_norms(model, x, y)
+        return _jax_norms(model, x, y, moved)
     import tensorflow as tf
 
-    variables = [v.value for v in model.trainable_variables]
     with tf.GradientTape(persistent=True) as tape:
         values = model.terms(ops.convert_to_tensor(y), model(x, training=False))
     found = {}
-    for name, weight in model.weights_of.items():
-        gradients = tape.gradient(values[name], variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        found[name] = weight * float(tf.linalg.global_norm(gradients))
+    for name, variables in moved.items():
+        own = [v.value for v in variables]
+        gradients = tape.gradient(values[name], own, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        found[name] = model.weights_of[name] * float(tf.linalg.global_norm(gradients))
     return found
 
 
-def _jax_norms(model: Distiller, x, y) -> dict[str, float]:
+def _jax_norms(model: Distiller, x, y, moved: Mapping[str, list]) -> dict[str, float]:
     import jax
 
     fixed = [v.value for v in model.non_trainable_variables]
@@ -147,16 +158,20 @@ def _jax_norms(model: Distiller, x, y) -> dict[str, float]:
         return model.terms(ops.convert_to_tensor(y), outputs)[name]
 
     found = {}
-    for name, weight in model.weights_of.items():
+    for name, variables in moved.items():
+        own = {id(v) for v in variables}
         gradients = jax.grad(term)([v.value for v in model.trainable_variables], name)
-        found[name] = weight * float(np.sqrt(sum(float((g**2).sum()) for g in gradients)))
+        pairs = zip(model.trainable_variables, gradients, strict=True)
+        norm = np.sqrt(sum(float((g**2).sum()) for v, g in pairs if id(v) in own))
+        found[name] = model.weights_of[name] * float(norm)
     return found
 
 
 class Guard(keras.callbacks.Callback):
     """After each epoch: `gradient_<term>` into the history; stops where a term is dead, or leaves nothing to others.
 
-    Put it before `History`, which writes what it logs and where it looks an epoch back.
+    A term that rests in a phase, see `gradient_norms`, is neither, and has no value in its epochs.  Put it before
+    `History`, which writes what it logs and where it looks an epoch back.
 
     Args:
         batch: `(x, y)` that gradients are taken on, the same in all epochs.
@@ -174,7 +189,7 @@ class Guard(keras.callbacks.Callback):
         if logs is not None:
             logs.update({f"gradient_{name}": value for name, value in norms.items()})
         before = self.history.rows[-1] if self.history.rows else {}
-        earlier = {name: float(before.get(f"gradient_{name}", np.nan)) for name in norms}
+        earlier = {name: before[key] for name in TERMS if (key := f"gradient_{name}") in before}
         # What is dead first: that another term dominates follows from it.
         for name, verdict in sorted(self._verdicts(norms).items(), key=lambda pair: pair[1]):
             if self._verdicts(earlier).get(name) == verdict:
@@ -182,13 +197,13 @@ class Guard(keras.callbacks.Callback):
 
     def _verdicts(self, norms: Mapping[str, float]) -> dict[str, str]:
         total = sum(norms.values())
-        if not np.isfinite(total) or len(norms) < 2:
+        if not np.isfinite(total):
             return {}
         shares = {name: norm / total if total else 0.0 for name, norm in norms.items()}
         return {
             name: "dead" if share < self.dead else "dominating"
             for name, share in shares.items()
-            if share < self.dead or share > self.dominating
+            if share < self.dead or (share > self.dominating and len(norms) > 1)
         }
 
     def _message(self, name: str, verdict: str, norms: Mapping[str, float], logs: Mapping, epoch: int) -> str:

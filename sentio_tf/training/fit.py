@@ -32,7 +32,7 @@ from ..models import MODELS, STAGES, WAVEFORM
 from ..pipeline.checks import check_tracks
 from ..pipeline.loader import closed
 from . import deviation, generated
-from .build import Builder, builder, crops, heard_spec, make_optimizer
+from .build import Builder, builder, crops, heard_spec, make_optimizer, rest
 from .callbacks import Checkpoint, History, Progress, TrackValidation, board
 from .curves import draw_curves
 from .domain import calibrate, fit_domain
@@ -55,8 +55,8 @@ from .run import (
     write_json,
     write_predictions,
 )
-from .schedule import ProgressiveUnfreezing, resting
-from .start import Start, own_windows, start_from_ridge
+from .schedule import ProgressiveUnfreezing
+from .start import Start, foreseen, own_windows, start_from_ridge
 from .teachers import School
 from .voice import predict_tracks
 
@@ -134,6 +134,12 @@ def fit(
     if strange := sorted(set(only) - set(known)):
         raise ConfigError(f"expected parts among {', '.join(known)}, received {strange[0]!r}; correct --only")
     build = builder(config, root, report)
+    begin = Start(start, config.labels) if start else None
+    priors = [prior for prior in (begin, school) if prior]
+    for prior in priors:
+        prior.check(foreseen(tracks, divide))
+    if school:
+        school.check_student(build)
     asked = len(tracks) + len(extra) + len(made)
     tracks, extra = (pipeline.render_tracks(some, root, progress=progress) for some in (tracks, extra))
     # Every run has the mels: of them the domain is made, and the check of the audio.
@@ -163,10 +169,8 @@ def fit(
     everything = labels_hash([*tracks, *made], audio)
     if extra:
         everything += f" and {hashlib.sha256(''.join(sorted(map(pipeline.entry_id, extra))).encode()).hexdigest()}"
-    begin = Start(start) if start else None
-    for prior in (begin, school):
-        if prior:
-            prior.check(work)
+    for prior in priors:
+        prior.check(lambda _: work)  # tracks may have been left out
     came_from = {"start": begin, "teachers": school}
     claim(
         out,
@@ -316,10 +320,7 @@ def train_fold(
     # A network for crops, and its twin in full precision for windows of 30 s: one set of weights fits both.
     model = build(normalize(), config.crop_s, config.precision)
     whole = twin = build(normalize(), WINDOW_S, "float32")
-    stages = STAGES[config.model](model) if config.model in STAGES else []
-    rest_count = resting(config.unfreeze, len(stages), config.epochs)
-    for layer in (layer for stage in stages[:rest_count] for layer in stage):
-        layer.trainable = False
+    stages, rest_count = rest(model, config)
 
     # Stages that never train answer every window once; what is behind them is all that is trained then.
     judge = lambda network: pipeline.predict_tracks(network, validation, heard)
@@ -411,9 +412,8 @@ def train_fold(
                 verbose=0,
                 callbacks=callbacks,
             )
-    if judgement.bad_step is not None:
-        epoch = len(history.rows)
-        where = f"{label}: the loss is not finite from step {judgement.bad_step} of epoch {epoch} on"
+    if judgement.bad_from is not None:
+        where = f"{label}: {judgement.trouble}"
         if not judgement.found:
             raise SentioError(f"{where}, and there are no good weights yet; lower learning_rate")
         report(f"{where}; the weights of epoch {judgement.best_epoch + 1} are kept; lower learning_rate")
@@ -444,7 +444,7 @@ def train_fold(
             "seconds": round(checkpoint.seconds()),
             "frozen_cached": frozen is not None,  # or random crops: another experiment, if the memory decided it
             "git_commit": COMMIT,
-            "not_finite_from": judgement.bad_step and [len(history.rows), judgement.bad_step],
+            "not_finite_from": judgement.bad_from,
         },
     )
     for name in ("best.weights.h5", "checkpoint.npz"):

@@ -337,6 +337,15 @@ def claim(
     write_csv(out / TRAINED, list(known[0]), known)
 
 
+def trained_on(run: Path, *columns: str) -> set[str]:
+    """What `trained.csv` of a run names in `columns` (key, group, recording); nothing where it does not read."""
+    try:
+        with (run / TRAINED).open(newline="", encoding="utf-8") as file:
+            return {row[name] for row in csv.DictReader(file) for name in columns} - {""}
+    except (OSError, ValueError, KeyError, csv.Error):
+        return set()
+
+
 def _worth_keeping(out: Path) -> bool:
     """Whether anything was trained in `out`; a command that failed before may be corrected and given again."""
     kept = ("metrics.json", "fold-*/done.json", "fold-*/checkpoint.npz")

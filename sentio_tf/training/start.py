@@ -12,20 +12,48 @@ from typing import Any
 import keras
 import numpy as np
 
-from .. import pipeline
+from .. import corpora, pipeline
 from ..config import FitConfig
 from ..corpora.track import Track
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from ..models.weights import transfer
 from .apply import read_settings
 from .build import Builder, load_model
 from .frozen import Answers
 from .ridge_head import initialise
-from .run import Plan
+from .run import Plan, trained_on
+
+PlanOf = Callable[[Path], Plan]  # a run -> the plan that it must have
 
 
-def check_same_songs(run: Path, settings: Mapping[str, Any], work: Plan, *, option: str) -> None:
-    """Raises: ConfigError unless the run trained, and was judged, by the same songs in each part, by their hashes."""
+def foreseen(tracks: Sequence[Track], divide: Callable[[Sequence[Track]], Plan]) -> PlanOf:
+    """The plan that a run on the songs of `tracks` has, as far as it can be known before these are decoded.
+
+    What the run has left out, because it does not read, will be left out here.
+    """
+
+    def plan_of(run: Path) -> Plan:
+        theirs = trained_on(run, "key")
+        try:
+            return divide([t for t in tracks if t.key in theirs] or tracks)
+        except DataError:  # too few to be divided: a run on other songs, which the hashes of all say
+            return divide(tracks)
+
+    return plan_of
+
+
+def check_same_songs(run: Path, settings: Mapping[str, Any], work: Plan, labels: str, *, option: str) -> None:
+    """Raises: ConfigError unless the run trained, and was judged, by the same songs in each part, by their hashes, with
+    the same version of their `labels`.
+    """
+    names = settings.get("data") or []
+    theirs = corpora.label_versions(names, settings.get("labels"))
+    for corpus, version in corpora.label_versions(names, labels).items():
+        if theirs[corpus] != version:
+            raise ConfigError(
+                f"{option}: expected a run on the labels of this one ({corpus}: {version}), received {run.name} "
+                f"({corpus}: {theirs[corpus]}); fit both with one --labels"
+            )
     for field, ours in (("split", work.hash), ("parts", work.exact)):
         if settings.get(field) != ours:
             raise ConfigError(
@@ -48,10 +76,12 @@ class Start:
     """A finished run whose models a training goes on from, part by part: none has seen what its part is judged by."""
 
     run: Path
+    labels: str  # version of what is trained now
 
-    def check(self, work: Plan) -> None:
-        """Raises: ConfigError if the run trained and judged by other songs, or lacks a part."""
-        check_same_songs(self.run, read_settings(self.run), work, option="--start")
+    def check(self, plan_of: PlanOf) -> None:
+        """Raises: ConfigError if the run trained and judged by other songs or labels, or lacks a part."""
+        work = plan_of(self.run)
+        check_same_songs(self.run, read_settings(self.run), work, self.labels, option="--start")
         for part in work.parts:
             if not self.model(part.name).exists():
                 raise ConfigError(

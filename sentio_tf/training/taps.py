@@ -7,8 +7,7 @@ to how strongly each place of the grid is active (attention).
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -16,7 +15,7 @@ from keras import ops
 
 from ..errors import ConfigError
 from ..layers.chunks import ChunkMean
-from ..models.vit import ViTPart
+from ..models.vit import ViTPart, patch_grid
 
 FINER = 4  # attention is read where time is so many times finer than at the end
 
@@ -25,12 +24,31 @@ Taps = dict[str, Any]  # "features", "attention" -> Keras tensor (batch, bands, 
 
 def taps(name: str, network: keras.Model) -> Taps:
     """Both taps of a network of `models.MODELS`.  Raises: ConfigError for a network that has none."""
+    check_tapped(name)
+    return TAPS[name](network)
+
+
+def check_tapped(name: str) -> None:
+    """Raises: ConfigError for the name of a network without taps."""
     if name not in TAPS:
         raise ConfigError(
             f"features, attention: expected networks with taps ({', '.join(TAPS)}), received {name}; set "
             "terms.features and terms.attention to 0, its answers alone are taught then"
         )
-    return TAPS[name](network)
+
+
+def check_trained(name: str, below: Mapping[str, keras.Model]) -> None:
+    """Raises: ConfigError where nothing of a network trains below the tap of a term.
+
+    Args:
+        below: term -> the part of the network `name` up to its tap, with trainable what ever trains.
+    """
+    for term, part in below.items():
+        if not part.trainable_variables:
+            raise ConfigError(
+                f"terms.{term}: expected layers that train below the tap of {name}, received stages that never do by "
+                f"unfreeze, so that nothing can learn from it; set terms.{term}=0, or let more stages train"
+            )
 
 
 def _convolutions(network: keras.Model) -> Taps:
@@ -58,11 +76,12 @@ def _musicnn(network: keras.Model) -> Taps:
 
 def _vit(network: keras.Model) -> Taps:
     """The patches behind the middle block, without the class token: the last blocks know pictures, not sound."""
-    blocks = [layer.output for layer in network.layers if isinstance(layer, ViTPart)]
-    tokens = blocks[len(blocks) // 2]
-    side = math.isqrt(tokens.shape[1])
-    first = tokens.shape[1] - side * side
-    grid = ops.reshape(tokens[:, first:], (-1, side, side, tokens.shape[-1]))
+    parts = [layer for layer in network.layers if isinstance(layer, ViTPart)]
+    embedding = parts[0].arguments
+    rows, columns = patch_grid(embedding["image_size"], embedding["patch_size"])
+    tokens = parts[len(parts) // 2].output
+    first = tokens.shape[1] - rows * columns
+    grid = ops.reshape(tokens[:, first:], (-1, rows, columns, tokens.shape[-1]))
     return {"features": grid, "attention": grid}
 
 

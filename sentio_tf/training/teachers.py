@@ -20,17 +20,19 @@ from .. import pipeline
 from ..config import CLASSICAL, DistillConfig, FitConfig
 from ..corpora.track import Track
 from ..errors import ConfigError, ModelError
+from ..evaluation.predictions import read
+from ..layers.normalize import ClipZScore
 from ..models import WAVEFORM
 from ..models.weights import transfer
 from ..pipeline.vectors import vectors
 from . import classical, taps
 from .apply import read_settings
-from .build import builder, heard_spec, load_model
+from .build import Builder, builder, heard_spec, load_model, rest
 from .distiller import Layout
 from .lesson import Lesson
 from .quantize_aware import plain
 from .run import Plan
-from .start import check_same_songs, digest_of
+from .start import PlanOf, check_same_songs, digest_of
 from .voice import Voice, resting_stages
 
 
@@ -59,8 +61,10 @@ class Teacher:
         return self.run / f"fold-{part}" / ("model.keras" if self.is_network else "model.skops")
 
     def check(self, work: Plan, config: FitConfig) -> None:
-        """Raises: ConfigError if it learnt from other songs than the student may, lacks a part, or hears otherwise."""
-        check_same_songs(self.run, self.settings, work, option="--teacher")
+        """Raises: ConfigError if it learnt from other songs than the student may, lacks a part, or hears otherwise;
+        as `predictions.read`, by which the student is measured.
+        """
+        check_same_songs(self.run, self.settings, work, config.labels, option="--teacher")
         for part in work.parts:
             if not self.file(part.name).exists():
                 hint = "" if self.is_network else " with --set keep_models=true"
@@ -75,6 +79,7 @@ class Teacher:
                     f"--teacher: expected one that hears what the student hears, received {self.run.name} with "
                     f"{said(theirs)}; the student has {said(ours)}; fit one of them with the other's settings"
                 )
+        read(self.run)
 
     @cached_property
     def config(self) -> FitConfig:
@@ -85,9 +90,9 @@ class Teacher:
     def networks(
         self, part: str, seconds: float, root: Path, report: Callable[[str], None], count: int = 2
     ) -> list[keras.Model]:
-        """So many of the part's network, for windows of `seconds`; weights are read once."""
+        """So many of the part's network, for windows of `seconds`; all their weights are in its file, read once."""
         saved = load_model(self.file(part))
-        build = builder(dataclasses.replace(self.config, crop_s=seconds), root, report)
+        build = builder(dataclasses.replace(self.config, crop_s=seconds), root, report, like=saved)
         normalize = next((layer for layer in saved.layers if layer.name == "normalize"), None)
         found = []
         for _ in range(count):
@@ -133,22 +138,51 @@ def said(heard: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class School:
-    """Teachers for all parts of a run; answers several give are averaged, the first network shows its features."""
+    """Teachers for all parts of a run; answers several give are averaged, the first network shows its features.
+
+    `alone` is a run of the same student without them, which it will be compared with.
+    """
 
     teachers: tuple[Teacher, ...]
     config: DistillConfig
     root: Path
     report: Callable[[str], None]
+    alone: Path | None = None
 
-    def check(self, work: Plan) -> None:
-        """Raises: ConfigError as `Teacher.check`, and for weights of taps that no teacher has."""
+    def check(self, plan_of: PlanOf) -> None:
+        """Raises: ConfigError as `Teacher.check`, for weights of taps that no teacher has, and where `alone` is of
+        another network or other songs; ModelError, DataError where it is not complete.
+        """
         for teacher in self.teachers:
-            teacher.check(work, self.config)
-        if self.tapped and not any(t.is_network for t in self.teachers):
-            raise ConfigError(
-                f"terms: expected a network among the teachers for {' and '.join(self.tapped)}, received none; set "
-                "them to 0"
-            )
+            teacher.check(plan_of(teacher.run), self.config)
+        if self.tapped:
+            first = next((t for t in self.teachers if t.is_network), None)
+            if not first:
+                raise ConfigError(
+                    f"terms: expected a network among the teachers for {' and '.join(self.tapped)}, received none; set "
+                    "them to 0"
+                )
+            taps.check_tapped(first.model)
+        if self.alone:
+            read(self.alone)
+            settings = read_settings(self.alone)
+            if settings.get("model") != self.config.model:
+                raise ConfigError(
+                    f"--alone: expected a run of the student's network, {self.config.model}, received "
+                    f"{self.alone.name}, of {settings.get('model')}; name the run of the same network"
+                )
+            check_same_songs(self.alone, settings, plan_of(self.alone), self.config.labels, option="--alone")
+
+    def check_student(self, build: Builder) -> None:
+        """Raises: ConfigError for a student without the taps that are asked for, or below which nothing ever trains."""
+        if not self.tapped:
+            return
+        taps.check_tapped(self.config.model)
+        network = build(ClipZScore(name="normalize", dtype="float32"), self.config.crop_s, "float32")
+        rest(network, self.config)
+        places = taps.taps(self.config.model, network)
+        below = {name: keras.Model(network.input, places[name]) for name in self.tapped}
+        taps.check_trained(self.config.model, below)
 
     def identity(self, work: Plan) -> str:
         return digest_of(t.file(part.name) for t in self.teachers for part in work.parts)

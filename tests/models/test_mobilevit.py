@@ -103,6 +103,41 @@ def test_every_variable_gets_a_gradient(rng):
 
 
 @pytest.mark.usefixtures("shallow")
+def test_augmentation_may_be_left_out(rng):
+    """Then a student hears what its teacher hears; by default it is masked and noisy."""
+    given = {"normalize": normalize(), "frames": 517, "height": 64}
+    x = (rng.standard_normal((2, 128, 517, 1)) * 15 - 30).astype(np.float32)
+
+    def differs(model, layer):
+        part = keras.Model(model.input, model.get_layer(layer).output)
+        return np.abs(np.asarray(part(x, training=True)) - np.asarray(part(x))).max()
+
+    model = mobilevit.build(**given, gain_db=0, tilt_db=0)
+    names = {layer.name for layer in model.layers}
+    mask = model.get_layer("specaugment")
+    assert (mask.freq_masks, mask.time_masks) == (2, 2)
+    assert differs(model, "specaugment") > 0.1
+    assert model.get_layer("statistics_noise").stddev == 0.2
+    bare = mobilevit.build(**given, gain_db=0, tilt_db=0, masks=0, noise=0)
+    assert names - {layer.name for layer in bare.layers} == {"specaugment"}
+    assert differs(bare, "pairs") == 0
+    assert bare.get_layer("statistics_noise").stddev == 0
+    bare.set_weights(model.get_weights())  # of one network
+
+
+@pytest.mark.usefixtures("shallow")
+def test_random_layers_draw_numbers_of_their_own():
+    """With one seed, masks would go with levels, and both with the noise."""
+    model = mobilevit.build(normalize=normalize(), frames=517, height=64, seed=3)
+    named = ("random_equalizer", "specaugment", "statistics_noise", "statistics_drop1", "statistics_drop2", "pool_drop")
+    seeds = [model.get_layer(name).seed for name in named]
+    assert None not in seeds
+    assert len(set(seeds)) == len(seeds)
+    again = mobilevit.build(normalize=normalize(), frames=517, height=64, seed=3)
+    assert [again.get_layer(name).seed for name in named] == seeds
+
+
+@pytest.mark.usefixtures("shallow")
 def test_saved_and_loaded(tmp_path, rng):
     model = randomize_heads(mobilevit.build(normalize=normalize(), frames=517, height=64, statistics=0), rng)
     model.save(tmp_path / "m.keras")

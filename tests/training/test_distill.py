@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import threading
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -12,7 +13,8 @@ import yaml
 
 from sentio_tf import config as configuration
 from sentio_tf.config import DistillConfig
-from sentio_tf.errors import ConfigError, SentioError
+from sentio_tf.errors import ConfigError, DataError, ModelError, SentioError
+from sentio_tf.layers.normalize import ClipZScore
 from sentio_tf.training import deviation, taps
 from sentio_tf.training.build import load_model
 from sentio_tf.training.distill import distill
@@ -165,7 +167,6 @@ def test_live_answers_are_the_stored_ones(run, tmp_path):
 
 def lessons(run, *sets, teachers=None, cache=None, report=lambda _: None):
     """What fold 0 of a student would learn from."""
-    from sentio_tf.layers.normalize import ClipZScore
     from sentio_tf.models import MODELS
     from sentio_tf.training.run import plan, read_tracks
     from sentio_tf.training.teachers import School
@@ -193,6 +194,40 @@ def test_a_window_is_answered_by_the_teacher_of_the_fold(run):
         np.testing.assert_array_equal(mine, theirs)
     np.testing.assert_allclose(lesson.layout.split(y)["teacher"], network.predict_on_batch(x), atol=1e-4)
     assert not np.any(lesson.layout.split(y)["spread"])
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_no_pretrained_weights_are_fetched_for_a_teacher(tmp_path, rng, blocks):
+    """Its file holds them all: what they were made of may be gone."""
+    pytest.importorskip("keras_hub")
+    from sentio_tf.models import vit
+    from sentio_tf.training.teachers import Teacher
+
+    sizes = {"num_layers": 2, "num_heads": 2, "hidden_dim": 16, "mlp_dim": 24, "use_class_token": False}
+    backbone = {"image_shape": (32, 32, 3), "patch_size": (8, 8), **sizes}
+    given = {"image": [24, 64], "blocks": blocks, "pool": "mean", "dropout": 0}
+    own = vit.build(backbone=backbone, weights=None, normalize=ClipZScore(name="normalize"), frames=129, **given)
+    for variable in own.weights:
+        variable.assign(0.3 * rng.standard_normal(variable.shape))
+    (tmp_path / "fold-0").mkdir()
+    own.save(tmp_path / "fold-0" / "model.keras")
+    gone = str(tmp_path / "no preset is here")
+    settings = {"model": "vit", "weights": gone, "architecture": given, "crop_s": 3.0, "unfreeze": {1: 0}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
+    (network,) = Teacher(tmp_path).networks("0", 3, tmp_path, lambda _: None, count=1)
+    x = rng.standard_normal((2, 128, 129, 1)).astype(np.float32)
+    np.testing.assert_allclose(network.predict_on_batch(x), own.predict_on_batch(x), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["musicnn", "efficientnet_lite"])
+def test_sizes_of_a_teacher_are_those_of_its_configuration(tmp_path, monkeypatch, name):
+    from sentio_tf import config as configuration
+    from sentio_tf.models import pretrained
+    from sentio_tf.training.build import builder
+
+    monkeypatch.setattr(pretrained, "fetch", lambda *a, **k: pytest.fail("fetched"))
+    config = configuration.load(None, [f"model={name}", "crop_s=12"])
+    assert builder(config, tmp_path, print, like=keras.Model())
 
 
 def test_no_window_is_answered_twice(run, tmp_path):
@@ -349,6 +384,108 @@ def test_a_teacher_that_is_not_finished_is_refused(run, tmp_path):
         taught(run, tmp_path / "run", teachers=[tmp_path / "none"])
 
 
+@pytest.fixture
+def undecoded(monkeypatch):
+    """What is refused below is so before a file is opened."""
+    monkeypatch.setattr("sentio_tf.pipeline.Cache.build", lambda *a, **k: pytest.fail("decoded first"))
+
+
+def relabelled(run, folder, **changes):
+    """The run as if it had other settings."""
+    shutil.copytree(run["path"], folder)
+    values = yaml.safe_load((folder / "config.yaml").read_text()) | changes
+    (folder / "config.yaml").write_text(yaml.safe_dump(values))
+    return folder
+
+
+@pytest.mark.usefixtures("undecoded")
+def test_what_is_known_of_teachers_before_is_said_before(run, tmp_path):
+    other = relabelled(run, tmp_path / "other", crop_s=4.0)
+    with pytest.raises(ConfigError, match="--teacher: expected one that hears what the student hears"):
+        taught(run, tmp_path / "run", teachers=[other], cache=tmp_path / "cache")
+    with pytest.raises(ConfigError, match="--teacher: expected a run with the same songs"):
+        taught(run, tmp_path / "run", "seed=5", cache=tmp_path / "cache")
+    (other / "predictions.csv").unlink()
+    with pytest.raises(ModelError, match=r"expected metrics.json and predictions.csv of one run, received a part"):
+        taught(run, tmp_path / "run", "crop_s=4", teachers=[other], cache=tmp_path / "cache")
+
+
+@pytest.mark.usefixtures("undecoded")
+def test_a_teacher_of_other_labels_is_refused(run, tmp_path):
+    official = relabelled(run, tmp_path / "official", data=["deam"], labels="official")
+    message = r"expected a run on the labels of this one \(deam: corrected\), received official \(deam: official\)"
+    with pytest.raises(ConfigError, match=f"--teacher: {message}"):
+        taught(run, tmp_path / "run", teachers=[official])
+    with pytest.raises(ConfigError, match=f"--start: {message}"):
+        taught(run, tmp_path / "run", start=official)
+
+
+def test_labels_by_default_are_those_of_that_name(run, tmp_path):
+    from sentio_tf.training.start import check_same_songs
+
+    work = SimpleNamespace(hash="a", exact="b")
+    for theirs, ours in (("", "corrected"), ("corrected", ""), ("official", "official")):
+        settings = {"split": "a", "parts": "b", "data": ["deam", "folder"], "labels": theirs}
+        check_same_songs(tmp_path, settings, work, ours, option="--start")
+    check_same_songs(tmp_path, {**settings, "data": ["folder"]}, work, "", option="--start")
+
+
+@pytest.mark.usefixtures("undecoded")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, r"--alone: expected a run with the same songs in training and test \(split .* received alone"),
+        ({"model": "crnn"}, "--alone: expected a run of the student's network, tiny, received alone, of crnn"),
+        ({"data": ["deam"], "labels": "official"}, "--alone: expected a run on the labels of this one"),
+    ],
+)
+def test_a_run_to_compare_with_that_does_not_compare_is_refused(run, tmp_path, change, message):
+    alone = relabelled(run, tmp_path / "alone", **(change or {"split": "0"}))
+    with pytest.raises(ConfigError, match=message):
+        taught(run, tmp_path / "run", alone=alone)
+
+
+@pytest.mark.usefixtures("undecoded")
+def test_a_run_to_compare_with_that_is_not_complete_is_refused(run, tmp_path):
+    with pytest.raises(DataError, match=r"none: the predictions cannot be read"):
+        taught(run, tmp_path / "run", alone=tmp_path / "none")
+    half = relabelled(run, tmp_path / "half")
+    (half / "metrics.json").unlink()
+    with pytest.raises(ModelError, match=r"half: expected a complete run, received one that is half written"):
+        taught(run, tmp_path / "run", alone=half)
+
+
+@pytest.mark.usefixtures("undecoded")
+def test_a_student_of_which_no_tap_trains_is_refused(run, tmp_path, monkeypatch):
+    from sentio_tf.models import STAGES
+
+    monkeypatch.setitem(STAGES, "tiny", lambda model: [[model.get_layer("stem")]])
+    with pytest.raises(ConfigError, match=r"terms.features: expected layers that train below the tap of tiny"):
+        taught(run, tmp_path / "run", "unfreeze={1: 0}")
+
+
+def test_a_plan_is_foreseen_of_the_songs_that_a_run_has_kept(run, tmp_path):
+    """A file that did not decode for the teacher will not for the student."""
+    from functools import partial
+
+    from sentio_tf.training.run import plan, read_tracks
+    from sentio_tf.training.start import foreseen
+
+    tracks = read_tracks(run["sources"], report=lambda _: None)
+    divide = partial(plan, folds=2, seed=0, grid=5)
+    lines = (run["path"] / "trained.csv").read_text().splitlines()
+
+    def of(kept):
+        (tmp_path / "trained.csv").write_text("\n".join(kept))
+        return foreseen(tracks, divide)(tmp_path)
+
+    assert of(lines) == divide(tracks)
+    gone = lines[5].split(",")[0]
+    assert of(lines[:5] + lines[6:]) == divide([t for t in tracks if t.key != gone])
+    for few in ([], lines[:1], lines[:2]):
+        assert of(few).hash == divide(tracks).hash
+
+
 def test_no_teacher(run, tmp_path):
     with pytest.raises(ConfigError, match="expected a teacher or more, received none"):
         distill(settings(run), run["sources"], tmp_path / "run", [])
@@ -363,7 +500,8 @@ def test_a_larger_student_is_warned_about(run, tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ("terms={hrd: 1}", "terms: expected numbers of 0 or more for terms among hard, soft, features, attention"),
+        ("terms={hrd: 1}", r"terms: unknown key 'hrd'; did you mean hard\? known are hard, soft, features, attention"),
+        ("terms={hard: -1}", "terms: expected numbers of 0 or more"),
         ("terms={hard: 0, soft: 0, features: 0, attention: 0}", "one above 0"),
         ("soft=warm", "soft: expected gaussian or bounded"),
         ("answers=later", "answers: expected stored or live"),
@@ -392,6 +530,18 @@ def test_a_dead_term_stops_the_run(run, tmp_path):
 def test_a_term_that_leaves_nothing_to_others_stops_the_run(run, tmp_path):
     with pytest.raises(SentioError, match=r"received soft \(.*\) dominating in epochs 1 and 2 .*lower terms.soft"):
         taught(run, tmp_path / "run", "terms={hard: 1.0, soft: 1e6, features: 0, attention: 0}", "dead=0.0")
+
+
+def test_a_term_rests_while_nothing_below_its_tap_trains(run, tmp_path, monkeypatch):
+    """Two epochs of the head alone are no dead term."""
+    from sentio_tf.models import STAGES
+
+    monkeypatch.setitem(STAGES, "tiny", lambda model: [[model.get_layer("stem")]])
+    sets = ["epochs=3", "patience=3", "final=false"]
+    taught(run, tmp_path / "run", *sets, "unfreeze={1: 0, 3: all}", only=["0"])
+    history = rows(tmp_path / "run" / "fold-0" / "history.csv")
+    assert [bool(row["gradient_features"]) for row in history] == [False, False, True]
+    assert all(float(row["gradient_soft"]) > 0 for row in history)
 
 
 @pytest.mark.parametrize("alpha", [0, 10])

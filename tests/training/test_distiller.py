@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentio_tf.errors import SentioError
+from sentio_tf.errors import ConfigError, SentioError
 from sentio_tf.layers import grid
 from sentio_tf.layers.normalize import ClipZScore
 from sentio_tf.losses import EmotionLoss, attention_loss, soft_loss
@@ -78,6 +78,27 @@ def test_where_networks_are_tapped(name, options, features, attention):
     assert found["attention"].shape[1:] == attention
 
 
+@pytest.mark.parametrize("class_token", [True, False])
+@pytest.mark.parametrize(("image", "grid"), [([32, 32], (4, 4)), ([24, 64], (3, 8))])
+def test_a_vit_is_tapped_on_its_grid_of_patches(image, grid, class_token, rng):
+    pytest.importorskip("keras_hub")
+    from sentio_tf.models.vit import ViTPart
+
+    sizes = {"num_layers": 2, "num_heads": 2, "hidden_dim": 16, "mlp_dim": 24}
+    backbone = {"image_shape": (32, 32, 3), "patch_size": (8, 8), "use_class_token": class_token, **sizes}
+    normalize = ClipZScore(name="normalize")
+    network = MODELS["vit"](
+        backbone=backbone, weights=None, normalize=normalize, frames=60, image=image, pool="mean", dropout=0
+    )
+    found = taps.taps("vit", network)
+    assert found["features"].shape[1:] == found["attention"].shape[1:] == (*grid, 16)
+    block = [layer for layer in network.layers if isinstance(layer, ViTPart)][1]
+    x = rng.standard_normal((1, 128, 60, 1)).astype(np.float32)
+    tokens, shown = keras.Model(network.input, [block.output, found["features"]]).predict_on_batch(x)
+    places = [[tokens[:, int(class_token) + row * grid[1] + k] for k in range(grid[1])] for row in range(grid[0])]
+    np.testing.assert_array_equal(np.moveaxis(np.array(places), 2, 0), shown)
+
+
 # Terms.
 
 
@@ -141,17 +162,24 @@ def test_spread_over_teachers():
     assert not spread_of([np.ones((3, 2))])[1].any()
 
 
-@pytest.fixture
-def distiller():
-    keras.utils.set_random_seed(0)
+def student_of(seed=0):
+    keras.utils.set_random_seed(seed)
     mel = keras.Input((8, 16, 1))
     x = keras.layers.Conv2D(3, 3, padding="same", activation="tanh", name="fine")(mel)
     x = keras.layers.Conv2D(4, 3, strides=4, padding="same", activation="tanh", name="coarse")(x)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-    student = keras.Model(mel, keras.layers.Dense(2, name="answers_of")(x))
+    return keras.Model(mel, keras.layers.Dense(2, name="answers_of")(x))
+
+
+def distilled(student, **weights):
     layout = Layout(features=(1, 2, 5), attention=(2, 4))
-    weights = dict.fromkeys(TERMS, 1.0) | {"soft": 3.0}
+    weights = dict.fromkeys(TERMS, 1.0) | {"soft": 3.0} | weights
     return Distiller(student, "mobilevit", layout, weights, EmotionLoss(), floor=0.1)
+
+
+@pytest.fixture
+def distiller():
+    return distilled(student_of())
 
 
 @pytest.fixture
@@ -175,10 +203,11 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(distiller, lesson):
 
 
 def test_gradient_norms_are_the_slopes(distiller, lesson):
-    """Along its own gradient a term rises by the norm: a finite difference."""
+    """Along its own gradient on the student a term rises by the norm: a finite difference."""
     x, y = lesson
     norms = gradient_norms(distiller, x, y)
     assert list(norms) == list(TERMS)
+    distiller.get_layer("features_projection").trainable = False
     for name, weight in distiller.weights_of.items():
         variables = distiller.trainable_variables
         start = [np.array(v.numpy()) for v in variables]
@@ -189,7 +218,7 @@ def test_gradient_norms_are_the_slopes(distiller, lesson):
         distiller.weights_of = {name: weight}
         distiller.trackers, trackers = [t for t in distiller.trackers if t.name == name], distiller.trackers
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Gradients do not exist")  # of the projection, but for features
+            warnings.filterwarnings("ignore", message="Gradients do not exist")  # of what lies behind a tap
             distiller.train_on_batch(x, y)
         after = float(distiller.terms(y, distiller(x))[name])
         distiller.weights_of = {n: {**others, name: weight}[n] for n in TERMS}
@@ -198,6 +227,30 @@ def test_gradient_norms_are_the_slopes(distiller, lesson):
         assert weight * (before - after) / step == pytest.approx(norms[name] ** 2, rel=0.05, abs=1e-4), name
         for variable, value in zip(variables, start, strict=True):
             variable.assign(value)
+
+
+def test_a_term_below_whose_tap_nothing_trains_rests(distiller, lesson):
+    """Its projection would learn, and look alive."""
+    every = gradient_norms(distiller, *lesson)
+    for name in ("fine", "coarse"):
+        distiller.get_layer(name).trainable = False
+    norms = gradient_norms(distiller, *lesson)
+    assert list(norms) == ["hard", "soft"]
+    assert 0 < norms["hard"] < every["hard"]
+    distiller.get_layer("coarse").trainable = True  # attention is read before it
+    assert list(gradient_norms(distiller, *lesson)) == ["hard", "soft", "features"]
+
+
+def test_a_tap_that_never_trains_is_refused():
+    student = student_of()
+    for name in ("fine", "coarse"):
+        student.get_layer(name).trainable = False
+    message = r"terms.features: expected layers that train below the tap of mobilevit, .* set terms.features=0"
+    with pytest.raises(ConfigError, match=message):
+        distilled(student)
+    with pytest.raises(ConfigError, match=r"terms.attention: expected layers that train"):
+        distilled(student, features=0)
+    assert list(distilled(student, features=0, attention=0).weights_of) == ["hard", "soft"]
 
 
 def guard(tmp_path, norms, monkeypatch, epochs, **options):
@@ -233,3 +286,18 @@ def test_a_term_alone_dominates_nothing(tmp_path, monkeypatch):
 def test_no_gradient_at_all_is_dead(tmp_path, monkeypatch):
     with pytest.raises(SentioError, match=r"received hard .* dead"):
         guard(tmp_path, lambda _: {"hard": 0.0, "soft": 0.0}, monkeypatch, 2)
+
+
+def test_a_term_alone_that_moves_nothing_is_dead(tmp_path, monkeypatch):
+    with pytest.raises(SentioError, match=r"received features .* dead in epochs 1 and 2"):
+        guard(tmp_path, lambda _: {"features": 0.0}, monkeypatch, 2)
+
+
+def test_a_term_that_rests_is_not_dead(tmp_path, monkeypatch):
+    """Nor does what is left dominate; awake, it is judged by epochs in which it was awake."""
+    rested = lambda epoch: {"soft": 1.0} if epoch < 2 else {"soft": 1.0, "attention": 0.4}
+    history = guard(tmp_path, rested, monkeypatch, 4)
+    assert [row.get("gradient_attention") for row in history.rows] == [None, None, 0.4, 0.4]
+    died = lambda epoch: {"soft": 1.0} if epoch < 2 else {"soft": 1.0, "attention": 0.0}
+    with pytest.raises(SentioError, match=r"received attention .* dead in epochs 3 and 4"):
+        guard(tmp_path, died, monkeypatch, 4)

@@ -50,7 +50,7 @@ def weights(path):
 
 def history(path):
     with (path / "history.csv").open(newline="") as file:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
 
 
 @pytest.mark.parametrize(
@@ -133,6 +133,37 @@ def test_a_loss_that_turns_nan_keeps_the_last_good_weights(run, tmp_path, monkey
     assert results["corpora"]
 
 
+def answers_that_break(monkeypatch, judged):
+    """Validation answers are not finite the `judged`th time; the loss always is."""
+    real, calls = pipeline.predict_tracks, []
+
+    def broken(network, tracks, cache):
+        calls.append(1)
+        return real(network, tracks, cache) * (np.nan if len(calls) == judged else 1)
+
+    monkeypatch.setattr(pipeline, "predict_tracks", broken)
+
+
+def test_answers_that_turn_nan_keep_the_last_good_weights(run, tmp_path, monkeypatch):
+    answers_that_break(monkeypatch, 3)
+    said = []
+    results = fit(run, tmp_path / "r", report=said.append)
+    line = next(line for line in said if "not finite" in line)
+    assert line.startswith("fold final: the answers are not finite behind epoch 3; the weights of epoch")
+    assert "lower learning_rate" in line
+    done = json.loads((tmp_path / "r" / "fold-final" / "done.json").read_text())
+    assert done["not_finite_from"] == [3, 3]  # of 24 training tracks in batches of 8
+    assert done["best_epoch"] in (1, 2)
+    assert len(history(tmp_path / "r")) == 3
+    assert results["corpora"]
+
+
+def test_answers_that_are_nan_from_the_start_are_one_line(run, tmp_path, monkeypatch):
+    answers_that_break(monkeypatch, 1)
+    with pytest.raises(SentioError, match="the answers are not finite behind epoch 1, and there are no good weights"):
+        fit(run, tmp_path / "r")
+
+
 def test_nan_from_the_start_is_one_line_with_its_step(run, tmp_path):
     with pytest.raises(SentioError, match=r"not finite from step \d of epoch 1 on, and there are no good weights"):
         fit(run, tmp_path / "r", ["learning_rate=1e36", "warmup=0.0", "batch_size=4", "clip_norm=1e36"])
@@ -157,10 +188,12 @@ def test_memory_that_runs_out_says_what_to_lower(run, tmp_path, monkeypatch, tex
 def test_weights_before_the_first_epoch_may_be_the_best(run, tmp_path):
     """A head that starts as the ridge solution is judged before anything moves it."""
     said = []
-    fit(run, tmp_path / "r", ["head_alpha=1", "learning_rate=1e-12", "epochs=2", "ema=0"], report=said.append)
+    still = "learning_rate=1e-30"  # moves no weight, and an epoch that is as good as the start is no better
+    fit(run, tmp_path / "r", ["head_alpha=1", still, "epochs=2", "ema=0"], report=said.append)
     assert any("head starts as the ridge solution, R²" in line for line in said)
     done = json.loads((tmp_path / "r" / "fold-final" / "done.json").read_text())
-    assert done["best_epoch"] in (0, 1, 2)
+    assert done["best_epoch"] == 0
+    assert {row["val_ccc"] for row in history(tmp_path / "r")} == {done["val_ccc"]}
     assert np.abs(weights(tmp_path / "r")[-2]).max() > 0
 
 
