@@ -240,10 +240,10 @@ def steps_of(run: Path) -> int:
     import math
 
     from sentio_tf.evaluation.runs import open_run
+    from sentio_tf.training.run import read_songs
 
     config = open_run(run).config
-    with (run / "trained.csv").open(newline="") as file:
-        keys = [row["key"] for row in csv.DictReader(file)]
+    keys = [row["key"] for row in read_songs(run) if not row["via"]]
     parts = {key: part for key, _, part in json.loads(SPLIT.read_text())["tracks"]}
     names = [key.partition("/")[0] for key in keys if parts.get(key, "train") == "train"]
     drawn = sum(config["repeats"].get(name, 1) for name in names)

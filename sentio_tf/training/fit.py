@@ -46,11 +46,13 @@ from .run import (
     claim,
     environment,
     finished,
+    known_songs,
     labels_hash,
     planner,
     prediction_row,
     read_tracks,
     reopen,
+    songs_via,
     validation_part,
     write_json,
     write_predictions,
@@ -168,6 +170,7 @@ def fit(
         if prior:
             prior.check(work)
     came_from = {"start": begin, "teachers": school}
+    earlier = [*([begin.run] if begin else []), *(teacher.run for teacher in (school.teachers if school else ()))]
     claim(
         out,
         config,
@@ -176,6 +179,10 @@ def fit(
         work=work,
         labels_and_audio=everything,
         came_from={name: prior.identity(work) for name, prior in came_from.items() if prior},
+        heard_of=[
+            *(song for gan in gans for song in gan.songs),
+            *(song for run in earlier for song in songs_via(run.resolve().name, known_songs(run))),
+        ],
     )
     learnt = {part.name: divided(tracks, part, config) for part in work.parts}
     for line in generated.warnings(sources):

@@ -21,7 +21,7 @@ from ..corpora.split import components
 from ..corpora.track import Track
 from ..errors import ConfigError, DataError
 from ..models import WAVEFORM
-from .run import TRAINED
+from .run import TRAINED, read_songs, songs_via
 
 ABOUT = "gan.json"
 RATIO = 2.0  # generated spectrograms for one real song; the published recipe has 1.8, and beyond is a warning
@@ -34,10 +34,12 @@ class Known:
     Attributes:
         corpus: of its spectrograms.
         of: role ("train", "validation") -> keys, groups and recordings.
+        songs: rows of `trained.csv` for the run that learns from it, whose model knows them, too.
     """
 
     corpus: str
     of: dict[str, frozenset[str]]
+    songs: list[dict[str, str]]
 
     def met(self, track: Track, group: str, *roles: str) -> bool:
         """Whether a track, its group or its recording is among those of some roles."""
@@ -71,16 +73,18 @@ def _known(root: Path, names: set[str]) -> Known | None:
         return None
     of: dict[str, set[str]] = {}
     try:
-        with (root / TRAINED).open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                own = {row["key"], row["group"], row["together"], *([row["recording"]] if row["recording"] else [])}
-                of.setdefault(row["role"], set()).update(own)
-    except (OSError, KeyError, ValueError) as error:
+        rows = read_songs(root)
+        for row in rows:
+            own = {row["key"], row["group"], row["together"], *([row["recording"]] if row["recording"] else [])}
+            of.setdefault(row["role"], set()).update(own)
+        if not of:
+            raise ValueError("none")
+    except (OSError, KeyError, ValueError, csv.Error) as error:
         raise DataError(
             f"{root / TRAINED}: expected the songs that the GAN knows, received {error}; draw the corpus again with: "
             "sentio-tf gan sample"
         ) from None
-    return Known(corpus, {role: frozenset(values) for role, values in of.items()})
+    return Known(corpus, {role: frozenset(values) for role, values in of.items()}, songs_via(corpus, rows))
 
 
 def check_part(
