@@ -44,7 +44,7 @@ from .reader import Reader
 from .run import FAILED, FINISHED, ROLES, TRAINING, save_networks, write_status
 from .scale import BandScale
 from .trainer import GAN
-from .watch import Checkpoint, Guard, Judge
+from .watch import Checkpoint, Guard, Judge, verdict
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")
 DONE = "done.json"
@@ -153,6 +153,7 @@ def fit(
             verbose=0,
             callbacks=[judge, guard, history, Progress(report, "gan"), checkpoint],
         )
+    guard.failed = guard.failed or verdict(config, objective.least, history.rows)
     result: dict[str, Any] = {}
     if guard.finite:  # else the networks of the last whole epoch stay
         save_networks(out, gan)
