@@ -69,7 +69,7 @@ def draw(
     groups, unseen = known_tracks(run, fold)
     version = config.get("labels") or None
     tracks = [t for s in sources for t in corpora.read(s, version=version, skip_missing=True)]
-    tracks = [t for t in tracks if t.has_emotion and t.key in groups]
+    tracks = [t for t in tracks if t.has_emotion and t.key in groups and not t.generated]  # of which there is no sound
     if not tracks:
         raise ModelError(
             f"{run}: expected tracks of the run in {', '.join(sources)}, received none; give its own --data"

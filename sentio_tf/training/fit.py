@@ -185,10 +185,11 @@ def fit(
         ],
     )
     learnt = {part.name: divided(tracks, part, config) for part in work.parts}
-    for line in generated.warnings(sources):
+    for line in generated.warnings(gans):
         report(line)
     for part in work.parts:
-        generated.check_part(gans, made, part.name, *learnt[part.name], [tracks[i] for i in part.test], report)
+        judges = [tracks[i] for i in part.test]
+        generated.check_part(gans, made, part.name, *learnt[part.name], judges, report, repeats=config.repeats)
     for name, (_, held) in learnt.items():
         if max(Counter(t.corpus for t in held).values(), default=0) < 2:
             raise DataError(
@@ -265,6 +266,8 @@ def fit(
         "predictions": predictions,
         "corpora": summarize(kept),
     }
+    if gans:
+        results["generated"] = generated.marks(gans)
     if config.deviation and (found := deviation.of_rows(kept)):
         results["deviation"] = found
     if config.final:

@@ -360,6 +360,12 @@ def songs_via(name: str, rows: Sequence[Mapping[str, str]]) -> list[dict[str, st
     return [{**{column: row[column] for column in SONG}, "via": row["via"] or name} for row in rows]
 
 
+def corpus_of(key: str) -> str:
+    """The name by which `--data` reads the corpus of a track: `folder` for that of a user, whatever its folder."""
+    name = key.partition("/")[0]
+    return name if name in corpora.CORPORA else "folder"
+
+
 def known_songs(run: Path) -> list[dict[str, str]]:
     """All songs that a run knows, as `read_songs`, with all columns of `SONG`.
 
