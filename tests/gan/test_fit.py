@@ -2,6 +2,9 @@ import csv
 import dataclasses
 import json
 import re
+import shutil
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -11,8 +14,8 @@ from sentio_tf import corpora
 from sentio_tf.config import GanConfig
 from sentio_tf.corpora import split as splits
 from sentio_tf.errors import ConfigError, DataError, ModelError, SentioError
-from sentio_tf.gan import watch
-from sentio_tf.gan.fit import fit
+from sentio_tf.gan import sheets, watch
+from sentio_tf.gan.fit import alone, fit
 from sentio_tf.gan.objectives import OBJECTIVES
 from sentio_tf.gan.run import open_run
 from sentio_tf.training.callbacks import History
@@ -170,6 +173,32 @@ def test_numbers_that_are_not_finite_end_it(changed, source, split, cache, tmp_p
     assert not (out / "generator.keras").exists()  # there was no whole epoch
     with pytest.raises(ModelError, match="expected a network of gan fit, received one that does not read"):
         open_run(out, force=True).generator()
+
+
+def test_two_processes_do_not_train_one_run(settings, source, split, cache, tmp_path):
+    """Neither its configuration nor its songs are touched by the second, whatever it wants."""
+    out = tmp_path / "run"
+    code = (
+        "import sys; from pathlib import Path; from sentio_tf.gan.fit import alone\n"
+        f"with alone(Path({str(out)!r})):\n"
+        "    print('mine', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"mine\n"
+        with pytest.raises(SentioError, match="that nobody trains now, received one that another process does; wait"):
+            fit(settings, [source], out, split=split, cache=cache, report=quiet)
+        assert [p.name for p in out.iterdir()] == ["lock"]
+        other.stdin.close()
+    with alone(out):
+        pass
+
+
+def test_curves_show_who_waited(gan_run, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(sheets, "_line", lambda ax, rows, name, label: drawn.append(name))
+    shutil.copyfile(gan_run / "history.csv", tmp_path / "history.csv")
+    sheets.draw_curves(tmp_path, least=0.0)
+    assert set(rows(gan_run)[0]) <= {*drawn, "epoch"}
 
 
 def test_several_folds_need_a_name(settings, source, cache, tmp_path):
