@@ -192,7 +192,7 @@ class GanConfig:
     collapse: float = 0.55  # below which it is
     min_loss: float = 0.02  # of the discriminator above its least: below, it is perfect and teaches nothing
     min_diversity: float = 0.3  # of samples, as a share of that of real music
-    patience: int = 5  # lost epochs in a row after which the run has failed; of the diversity, judged ones
+    patience: int = 5  # lost epochs in a row after which the run has failed
     judge_every: int = 5  # epochs from one composite score to the next
     judge_samples: int = 64  # that it is computed on
 

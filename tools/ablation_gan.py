@@ -41,6 +41,7 @@ CONDITIONS = {
 # Who is compared with whom; the last says whether the labels of what is generated mean anything.
 PAIRS = (("augmented", "real"), ("gan", "real"), ("shuffled", "real"), ("gan", "shuffled"))
 RESAMPLES = 2000
+SURE, UNSURE = "#1f6fb2", "#1f2430"  # colours of the picture
 
 
 def call(words: list[str], log: Path, *, out: Path | None = None) -> bool:
@@ -231,7 +232,10 @@ def row(runs: Path, condition: str, seeds: list[int], found: dict) -> dict[str, 
     out["commit"] = ", ".join(sorted({a["git_commit"] for a in about}))
     out["command"] = about[0]["command"]
     out["best_epochs"] = [a["best_epochs"]["0"] for a in about]
-    out["steps"] = steps_of(runs / f"{condition}-{seeds[0]}")
+    counts = sorted({steps_of(runs / f"{condition}-{s}") for s in seeds})
+    if len(counts) > 1:
+        raise SystemExit(f"{condition}: expected equal steps with every seed, received {counts}; remove the runs")
+    out["steps"] = counts[0]
     return out
 
 
@@ -240,10 +244,10 @@ def steps_of(run: Path) -> int:
     import math
 
     from sentio_tf.evaluation.runs import open_run
+    from sentio_tf.training.run import read_songs
 
     config = open_run(run).config
-    with (run / "trained.csv").open(newline="") as file:
-        keys = [row["key"] for row in csv.DictReader(file)]
+    keys = [row["key"] for row in read_songs(run) if not row["via"]]
     parts = {key: part for key, _, part in json.loads(SPLIT.read_text())["tracks"]}
     names = [key.partition("/")[0] for key in keys if parts.get(key, "train") == "train"]
     drawn = sum(config["repeats"].get(name, 1) for name in names)
@@ -286,7 +290,7 @@ def compare(found: dict, there: dict[str, list[int]]) -> list[dict[str, Any]]:
 
 
 def picture(result: dict[str, Any]) -> None:
-    """`ablation-gan.png`: differences with their intervals."""
+    """`ablation-gan.png`: differences with their intervals, in colour what is sure among all comparisons."""
     from matplotlib.figure import Figure
 
     columns = [("valence", "ccc", "valence, CCC"), ("arousal", "ccc", "arousal, CCC"),
@@ -300,8 +304,7 @@ def picture(result: dict[str, Any]) -> None:
         for place, pair in enumerate(pairs):
             for c in result["comparisons"]:
                 if (c["a"], c["b"]) == pair and (c["axis"], c["measure"]) == (axis, measure):
-                    sure = c["low"] > 0 or c["high"] < 0
-                    color = "#1f6fb2" if sure else "#1f2430"
+                    color = SURE if c["p_holm"] < 0.05 else UNSURE
                     ax.plot([c["low"], c["high"]], [place, place], color=color, linewidth=2)
                     ax.plot(c["difference"], place, "o", color=color, markersize=5)
         ax.set_yticks(range(len(pairs)), [f"{a} - {b}" for a, b in pairs])
@@ -310,7 +313,10 @@ def picture(result: dict[str, Any]) -> None:
         ax.grid(axis="x", color="#e3e6ec")
         for side in ("top", "right", "left"):
             ax.spines[side].set_visible(False)
-    figure.supxlabel("difference on test songs, mean over seeds, 95 % paired bootstrap over artists", fontsize=9)
+    figure.supxlabel(
+        "difference on test songs, mean over seeds, 95 % paired bootstrap over artists; blue: Holm's p below .05",
+        fontsize=9,
+    )
     figure.savefig(DOCS / "ablation-gan.png", dpi=110)
 
 

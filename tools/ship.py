@@ -48,8 +48,12 @@ def main() -> None:
 
     card = Engine(arguments.file).card
     metrics = json.loads((arguments.run / "metrics.json").read_text())
-    if synthetic := [c for c in metrics["corpora"] if c.startswith(("synthetic-", "generated-"))]:
-        raise SystemExit(f"{arguments.run}: trained on composed music ({synthetic[0]}), which is for tests only")
+    # What is judged says whether music was composed by a program; spectrograms of a GAN are never judged.
+    if synthetic := [
+        *(c for c in metrics["corpora"] if c.startswith("synthetic-")),
+        *card.training.get("generated", {}),
+    ]:
+        raise SystemExit(f"{arguments.run}: trained on music that nobody made ({synthetic[0]}), which does not ship")
     environment = json.loads((arguments.run / "environment.json").read_text())
     config = yaml.safe_load((arguments.run / "config.yaml").read_text())
     architecture = "-".join([config["model"], *size_of(config)])

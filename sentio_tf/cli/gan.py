@@ -120,7 +120,8 @@ def sample(run, out, count, way, min_confidence, tolerance, sounds, seed, force,
         click.echo(json.dumps(about, indent=2))
         return
     click.echo(f"{about['kept']} of {about['drawn']} draws kept, {about['ratio']:g} for one training song")
-    click.echo(f"next: sentio-tf fit MODEL --data ... --data folder:{out}; the eye: {Path(out) / 'sheet.png'}")
+    click.echo(f"the eye: {Path(out) / 'sheet.png'}")
+    click.echo(f"next: sentio-tf fit MODEL --data ... --data folder:{out} --split ... --set final=false")
 
 
 @gan.command()

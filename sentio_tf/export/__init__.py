@@ -65,8 +65,9 @@ def export_run(
         builtins, or the exported model deviates from Keras by more than `parity.TOLERANCE`.
     """
     from ..training.build import load_model
+    from ..training.generated import generated_corpora
     from ..training.quantize_aware import plain
-    from ..training.run import COMMIT
+    from ..training.run import COMMIT, known_songs
     from . import graph, parity, representative, targets
 
     if to not in TARGETS:
@@ -101,10 +102,12 @@ def export_run(
     reference = keras_model(run, network, settings, fold=fold)
     with_deviation = graph.DEVIATION in reference.output
     domain = _domain(run, settings)
+    songs = known_songs(run)
+    behind = corpora_behind(settings["data"], songs)
     card = Card(
         name=name or run.name,
         version=__version__,
-        licence=licence or default_licence(settings["data"]),
+        licence=licence or default_licence(behind),
         git_commit=COMMIT,
         description="Valence and arousal of music, trained on human ratings; see metrics for what it can do.",
         audio=audio,
@@ -114,7 +117,8 @@ def export_run(
         front_end=_front_end(settings),
         training={
             "corpora": settings["data"],
-            "terms": terms(settings["data"]),
+            "terms": terms(behind),
+            **({"generated": made} if (made := generated_corpora(songs)) else {}),
             "config": {k: v for k, v in settings.items() if k not in ("data", "split")},
             "split": metrics["split"],
             "protocol": metrics["protocol"],
@@ -255,6 +259,17 @@ def _golden(runner, audio: AudioContract) -> dict[str, Any]:
         "domain_distance": answer.distance,
         "valence_arousal_std": answer.std and list(answer.std),
     }
+
+
+def corpora_behind(corpora: Sequence[str], songs: Sequence[dict[str, str]]) -> list[str]:
+    """`corpora` of a run, and those of the songs that it knows through a GAN or an earlier run: their terms hold, too.
+
+    Args:
+        songs: of `training.run.known_songs`.
+    """
+    from ..training.run import corpus_of
+
+    return sorted({*corpora, *(corpus_of(song["key"]) for song in songs if song["via"])})
 
 
 def default_licence(corpora: Sequence[str]) -> str:

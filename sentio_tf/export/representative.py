@@ -69,7 +69,7 @@ def draw(
     groups, unseen = known_tracks(run, fold)
     version = config.get("labels") or None
     tracks = [t for s in sources for t in corpora.read(s, version=version, skip_missing=True)]
-    tracks = [t for t in tracks if t.has_emotion and t.key in groups]
+    tracks = [t for t in tracks if t.has_emotion and t.key in groups and not t.generated]  # of which there is no sound
     if not tracks:
         raise ModelError(
             f"{run}: expected tracks of the run in {', '.join(sources)}, received none; give its own --data"
@@ -98,9 +98,10 @@ def known_tracks(run: Path, fold: str = FINAL) -> tuple[dict[str, str], set[str]
 
     Raises: ModelError if the run does not say.
     """
+    from ..training.run import read_songs
+
     try:
-        with (run / "trained.csv").open(newline="", encoding="utf-8") as file:
-            groups = {row["key"]: row["together"] for row in csv.DictReader(file)}
+        groups = {row["key"]: row["together"] for row in read_songs(run) if not row["via"]}
         with (run / "predictions.csv").open(newline="", encoding="utf-8") as file:
             unseen = {f"{r['corpus']}/{r['track_id']}" for r in csv.DictReader(file) if r["fold"] == fold}
     except (OSError, KeyError) as error:

@@ -60,6 +60,8 @@ def augmenter(options: Mapping[str, float] | None, seed: int) -> keras.Sequentia
     for name, high in {"shift": 0.5, "level": 1, "masks": 8, "mask_share": 0.5}.items():
         if not isinstance(chosen[name], (int, float)) or not 0 <= chosen[name] <= high:
             raise ConfigError(f"diffaug: expected {name} from 0 to {high}, received {chosen[name]!r}; correct it")
+    if chosen["masks"] != int(chosen["masks"]):
+        raise ConfigError(f"diffaug: expected a whole number of masks, received {chosen['masks']!r}; round it")
     share, masks, level = chosen["mask_share"], int(chosen["masks"]), chosen["level"]
     return keras.Sequential(
         [

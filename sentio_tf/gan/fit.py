@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ from .reader import Reader
 from .run import FAILED, FINISHED, ROLES, TRAINING, save_networks, write_status
 from .scale import BandScale
 from .trainer import GAN
-from .watch import Checkpoint, Guard, Judge
+from .watch import Checkpoint, Guard, Judge, verdict
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")
 DONE = "done.json"
@@ -100,15 +102,51 @@ def fit(
             f"{len(train)} and {len(held)}; bring more songs"
         )
     known = [*train, *held]
-    claim(
-        out,
-        config,
-        sources,
-        known,
-        work=dataclasses.replace(work, parts=[part]),
-        labels_and_audio=labels_hash(known, [pipeline.entry_id(t) for t in known]),
-    )
-    write_songs(out, train, held)
+    with alone(out):
+        claim(
+            out,
+            config,
+            sources,
+            known,
+            work=dataclasses.replace(work, parts=[part]),
+            labels_and_audio=labels_hash(known, [pipeline.entry_id(t) for t in known]),
+        )
+        write_songs(out, train, held)
+        return _train(config, out, fold, work, part, train, held, store, diffaug, report)
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Nobody else trains in the run directory meanwhile.
+
+    Raises: ConfigError if it cannot be made; SentioError while another process trains there.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{out}: the run directory cannot be written ({error.strerror}); choose another") from None
+    with pipeline.Locks(out / "lock") as locks:
+        if not locks.acquire(hashlib.sha256(b"gan").hexdigest(), wait=False):
+            raise SentioError(
+                f"{out}: expected a run that nobody trains now, received one that another process does; wait for it, "
+                "or choose another --out"
+            )
+        yield
+
+
+def _train(
+    config: GanConfig,
+    out: Path,
+    fold: str,
+    work: Plan,
+    part: Part,
+    train: Sequence[Track],
+    held: Sequence[Track],
+    store: pipeline.Cache,
+    diffaug: keras.Sequential | None,
+    report: Callable[[str], None],
+) -> dict[str, Any]:
+    """What `fit` does once it is known with which songs: from the networks to `quality.json`."""
     folder = out / f"fold-{part.name}"
     if done := finished(folder):
         if why := done.get("failed"):
@@ -153,6 +191,7 @@ def fit(
             verbose=0,
             callbacks=[judge, guard, history, Progress(report, "gan"), checkpoint],
         )
+    guard.failed = guard.failed or verdict(config, objective.least, history.rows)
     result: dict[str, Any] = {}
     if guard.finite:  # else the networks of the last whole epoch stay
         save_networks(out, gan)

@@ -18,13 +18,11 @@ class Objective:
         discriminator: (real, fake) -> its loss.
         generator: fake -> its loss.
         least: the discriminator's loss where it tells every spectrogram with certainty: what no run may reach.
-        chance: its loss where it answers 0 to everything.
     """
 
     discriminator: Callable[[Any, Any], Any]
     generator: Callable[[Any], Any]
     least: float
-    chance: float
 
 
 def bce(smoothing: float = 0.9) -> Objective:
@@ -38,7 +36,7 @@ def bce(smoothing: float = 0.9) -> Objective:
         return (of_real + ops.mean(ops.softplus(fake))) / 2
 
     entropy = -sum(p * math.log(p) for p in (smoothing, 1 - smoothing) if p > 0)
-    return Objective(discriminator, lambda fake: ops.mean(ops.softplus(-fake)), entropy / 2, math.log(2))
+    return Objective(discriminator, lambda fake: ops.mean(ops.softplus(-fake)), entropy / 2)
 
 
 def hinge() -> Objective:
@@ -47,7 +45,7 @@ def hinge() -> Objective:
     def discriminator(real, fake):
         return (ops.mean(ops.relu(1 - real)) + ops.mean(ops.relu(1 + fake))) / 2
 
-    return Objective(discriminator, lambda fake: -ops.mean(fake), 0.0, 1.0)
+    return Objective(discriminator, lambda fake: -ops.mean(fake), 0.0)
 
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {"bce": bce, "hinge": hinge}

@@ -23,6 +23,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     for axis in ("valence", "arousal"):
         made, real = (found[name]["fidelity"][axis] for name in ("generated", "ceiling"))
         out.append(f"{axis + ' CCC':14}{made['ccc']:11.3f}{real['ccc']:11.3f}{made['shuffled']:11.3f}")
+    if found.get("fidelity_filtered"):
+        out.append("the reader that gives these CCC has chosen the corpus: they are no evidence for its labels")
     copies = found["memorisation"]
     out.append(
         f"nearest training song: {copies['verdict']}; nearer than 95 % of other real songs {copies['near']:.2f}, by "
@@ -34,4 +36,6 @@ def lines(found: dict[str, Any]) -> list[str]:
             f"other real songs {heard['ceiling']:.1f}, noise {heard['floor']:.1f}; what Griffin-Lim alone costs "
             f"{heard['phase']:.1f}"
         )
+    if why := found.get("unsound"):
+        out.append(f"warning: of a GAN from {why}")
     return out

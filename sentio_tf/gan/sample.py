@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -110,9 +110,13 @@ def sample(
             f"warning: {100 * beyond:.0f} % of uniform labels lie where the training songs have none; the GAN guesses "
             "there"
         )
+    beside = None
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        rows, counts = _draw(run, out, count, way, min_confidence, tolerance, sounds, rng, seed, progress)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        beside = TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent)  # a corpus is whole or none
+        part = Path(beside.name) / out.name
+        part.mkdir()
+        rows, counts = _draw(run, part, count, way, min_confidence, tolerance, sounds, rng, seed, progress)
         about = {
             "kept": len(rows),
             **counts,
@@ -127,19 +131,21 @@ def sample(
             "status": run.status.get("status"),
             "unsound": run.why,
         }
-        write_bytes(out / TRAINED, (run.folder / TRAINED).read_bytes())
-        write_json(out / ABOUT, about)
-        (out / "README.md").write_text(README, encoding="utf-8")
-        (out / "corpus.yaml").write_text(yaml.safe_dump({"generated": True, "scale": [-1, 1]}), encoding="utf-8")
+        write_bytes(part / TRAINED, (run.folder / TRAINED).read_bytes())
+        write_json(part / ABOUT, about)
+        (part / "README.md").write_text(README, encoding="utf-8")
+        (part / "corpus.yaml").write_text(yaml.safe_dump({"generated": True, "scale": [-1, 1]}), encoding="utf-8")
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, COLUMNS, restval="")
         writer.writeheader()
         writer.writerows(rows)
-        write_bytes(out / LABELS, text.getvalue().encode())  # last: a corpus is whole or none
+        write_bytes(part / LABELS, text.getvalue().encode())
+        part.replace(out)
     except OSError as error:
-        raise DataError(
-            f"{error.filename or out}: cannot be written ({error.strerror}); choose another folder"
-        ) from None
+        raise DataError(f"{out}: cannot be written ({error.strerror}); choose another folder") from None
+    finally:
+        if beside:
+            beside.cleanup()
     return about
 
 
@@ -219,11 +225,3 @@ def _write_sound(path: Path, mel: np.ndarray) -> None:
     path.parent.mkdir(exist_ok=True)
     sound = griffin_lim(mel)
     soundfile.write(path, sound / max(1.0, float(np.abs(sound).max())), SAMPLE_RATE, subtype="PCM_16")
-
-
-def provenance(corpus: Path) -> dict[str, Any]:
-    """`gan.json` of a corpus.  Raises: DataError."""
-    try:
-        return json.loads((corpus / ABOUT).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{corpus / ABOUT}: expected a corpus of gan sample, received {error}; draw one") from None

@@ -15,6 +15,7 @@ from ..contract import N_FRAMES, SAMPLE_RATE, WINDOW_SAMPLES
 from ..corpora.track import Track
 from ..errors import ConfigError, DataError
 from ..pipeline.generated import read_log_mel
+from ..training.generated import read_about
 from ..training.run import read_tracks
 from . import conditions, listen, quality
 from .fit import REFERENCE, Jury, songs
@@ -42,6 +43,9 @@ def score(
 ) -> dict[str, Any]:
     """`quality.levels` of new samples of the run `folder`, or of a corpus of `gan sample`, and `audio` on demand.
 
+    `unsound` says why the GAN failed or did not end, empty if it did neither; `fidelity_filtered` that the reader of
+    labels chose the corpus, whose fidelity is then no evidence.
+
     Args:
         sources: the data that it was trained on: its training and validation songs are compared with.
         corpus: folder of `gan sample`; its spectrograms are judged instead of new ones.
@@ -49,11 +53,12 @@ def score(
         audio: the Frechet Audio Distance as well, on `sounds` of each kind; some seconds each.
         force: take a GAN whose training failed or did not end.
 
-    Raises: ModelError, ConfigError; DataError if `sources` have not all its songs, or `corpus` is none.
+    Raises: ModelError, ConfigError; DataError if `sources` have not all its songs, or `corpus` is not of this GAN.
     """
     if samples < LEAST or sounds < 2:
         raise ConfigError(f"expected {LEAST} samples and 2 sounds or more, received {samples} and {sounds}")
     run = open_run(folder, force=force)
+    about = _about(corpus, run) if corpus else {"unsound": run.why, "tolerance": None}
     root = cache or configuration.cache_root()
     train, held = known_tracks(run, sources, report)
     train, held = (pipeline.render_tracks(some, root, progress=progress) for some in (train, held))
@@ -68,6 +73,8 @@ def score(
     else:
         mels, asked = _of_corpus(corpus, run, samples)
     found = jury.levels(run.scale, mels, asked)
+    found["unsound"] = about["unsound"]
+    found["fidelity_filtered"] = about.get("tolerance") is not None
     if audio:
         found["audio"] = _audio(run, jury, train, held, mels, store, root, sounds, report)
     return found
@@ -87,6 +94,17 @@ def known_tracks(run: GanRun, sources: Sequence[str], report: Callable[[str], No
         )
     train, held = ([tracks[s.key] for s in run.songs if s.role == role] for role in ("train", "validation"))
     return train, held
+
+
+def _about(corpus: Path, run: GanRun) -> dict[str, Any]:
+    """How a corpus was drawn.  Raises: DataError if it is none, or not of this run's GAN."""
+    about = read_about(corpus)
+    if about["gan"] != run.identity:
+        raise DataError(
+            f"{corpus}: expected a corpus that the GAN of {run.folder} made ({run.identity[:12]}), received another's "
+            f"({str(about['gan'])[:12]}); give its own RUN"
+        )
+    return about
 
 
 def _of_corpus(corpus: Path, run: GanRun, most: int) -> tuple[list[np.ndarray], np.ndarray]:

@@ -50,7 +50,7 @@ def draw_sheet(path: Path, mels: np.ndarray, titles: Sequence[str], *, heading: 
 
 
 def draw_curves(out: Path, *, least: float) -> None:
-    """`curves.png` of `history.csv`: losses, accuracy of the discriminator, gradients, composite score.
+    """`curves.png` of `history.csv`: losses, accuracy of the discriminator, gradients, who waited, scores of samples.
 
     Args:
         least: the loss that the discriminator must stay away from.
@@ -60,7 +60,7 @@ def draw_curves(out: Path, *, least: float) -> None:
     from matplotlib.figure import Figure
 
     rows = read(out / "history.csv")
-    figure = Figure(figsize=(11, 6.4), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(15, 6.4), layout="constrained", facecolor="white")
     panels = [
         ("losses; dotted: a discriminator that errs no more", [("d_loss", "discriminator"), ("g_loss", "generator")]),
         (
@@ -74,9 +74,11 @@ def draw_curves(out: Path, *, least: float) -> None:
             ],
         ),
         ("norm of the gradients", [("d_gradient", "discriminator"), ("g_gradient", "generator")]),
-        ("samples", [("composite", "composite score"), ("diversity", "diversity, real music is 1")]),
+        ("share of steps in which one waited for the other", [("d_waits", "discriminator"), ("g_waits", "generator")]),
+        ("composite score of samples", [("composite", "")]),
+        ("diversity of samples, real music is 1", [("diversity", "")]),
     ]
-    for ax, (title, lines) in zip(figure.subplots(2, 2).ravel(), panels, strict=True):
+    for ax, (title, lines) in zip(figure.subplots(2, 3).ravel(), panels, strict=True):
         for name, label in lines:
             _line(ax, rows, name, label)
         ax.set_title(title, loc="left", fontsize=10, color=INK)

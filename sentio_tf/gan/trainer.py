@@ -111,6 +111,7 @@ class GAN(keras.Model):
         condition = ops.convert_to_tensor(condition, dtype="float32")
         real = self.scale.scaled(mel)
         seen = self._judged
+        before = [tf.identity(v.value) for v in self.discriminator.variables]
 
         fake = self.generator([self._latent(condition), condition], training=True)
         with tf.GradientTape() as tape:
@@ -125,6 +126,9 @@ class GAN(keras.Model):
         d_waits = tf.logical_and(self.adapt, self.running > WAIT_ABOVE)
         g_waits = tf.logical_and(self.adapt, self.running < HURRY_BELOW)
         d_norm = self._update(tape, d_loss, self.discriminator, self.d_optimizer, waits=d_waits)
+        for variable, old in zip(self.discriminator.variables, before, strict=True):
+            # Spectral normalisation sets its kernels whenever it is called in training: who waits keeps his.
+            variable.assign(tf.where(d_waits, old, variable.value))
 
         for _ in range(self.generator_updates):
             with tf.GradientTape() as tape:

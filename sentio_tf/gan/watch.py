@@ -23,6 +23,7 @@ from .profile import Profile, profile
 from .run import TRAINING, save_networks, write_status
 from .trainer import GAN
 
+JUDGED = 2  # judgements in a row: in the epochs between two of them nobody has looked
 SHEET = 8  # samples of a sheet, of the same latents and conditions every epoch
 ALIKE = 4  # samples of one condition that the diversity is taken of
 
@@ -32,8 +33,9 @@ class Guard(keras.callbacks.Callback):
 
     An epoch is lost where the discriminator wins (accuracy above `win`, or a loss within `min_loss` of the least it can
     have, where it passes nothing on to the generator), where it collapses (below `collapse`), or where the samples are
-    all alike (`diversity` below `min_diversity`).  `patience` lost epochs in a row for one reason end the training; a
-    number that is not finite ends it at once.  Epochs whose diversity is not judged are not counted for it.
+    all alike (`diversity` below `min_diversity`).  `patience` lost epochs in a row for one reason end the training, and
+    `JUDGED` judgements in a row of samples that are all alike; a number that is not finite ends it at once.  What comes
+    to its last epoch nevertheless is judged as a whole, see `verdict`.
 
     Attributes:
         failed: the reason, empty as long as there is none.
@@ -61,9 +63,35 @@ class Guard(keras.callbacks.Callback):
         now = reasons(self.config, self.least, logs)
         kept = {"alike": self.lost["alike"]} if "alike" in self.lost and "diversity" not in logs else {}
         self.lost = kept | {kind: self.lost.get(kind, 0) + 1 for kind in now}
-        if over := next((kind for kind in now if self.lost[kind] >= self.config.patience), ""):
-            self.failed = f"{now[over]}, in {self.lost[over]} epochs in a row"
+        most = {kind: JUDGED if kind == "alike" else self.config.patience for kind in now}
+        if over := next((kind for kind in now if self.lost[kind] >= most[kind]), ""):
+            what = "judgements" if over == "alike" else "epochs"
+            self.failed = f"{now[over]}, in {self.lost[over]} {what} in a row"
             self.model.stop_training = True
+
+
+def verdict(config: GanConfig, least: float, history: Sequence[dict[str, float]]) -> str:
+    """Why a training that came to its end has failed; empty for a sound one.
+
+    Its last epoch is lost for any reason, the last judged samples are all alike, or more than half of its epochs are
+    lost: too few in a row for the guard, but nothing that samples may be drawn from.
+
+    Args:
+        least: of the objective's discriminator loss.
+        history: the logs of every epoch, as `Guard` has them.
+    """
+    found = [reasons(config, least, logs) for logs in history]
+    if not found:
+        return ""
+    if found[-1]:
+        return f"{next(iter(found[-1].values()))}, in the last epoch"
+    judged = [now for now, logs in zip(found, history, strict=True) if "diversity" in logs]
+    if judged and "alike" in judged[-1]:
+        return f"{judged[-1]['alike']}, when last judged"
+    lost = [now for now in found if now]
+    if 2 * len(lost) > len(found):
+        return f"{len(lost)} of {len(found)} epochs were no contest, first: {next(iter(lost[0].values()))}"
+    return ""
 
 
 def reasons(config: GanConfig, least: float, logs: dict[str, float]) -> dict[str, str]:

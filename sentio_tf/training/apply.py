@@ -10,13 +10,13 @@ import yaml
 
 from .. import config as configuration
 from .. import pipeline
-from ..contract import MEL
+from ..contract import GENERATED, MEL
 from ..corpora.split import components
 from ..corpora.track import Track
 from ..errors import DataError, ModelError
 from ..evaluation.predictions import Predictions, check_complete, from_rows
 from ..pipeline.vectors import needs_audio, vectors
-from .run import TRAINED, prediction_row, read_tracks, trained_on, write_predictions
+from .run import known_songs, prediction_row, read_tracks, write_predictions
 
 
 def is_network(run: Path) -> bool:
@@ -76,14 +76,17 @@ def apply(
 
 
 def unseen(run: Path, tracks: Sequence[Track], report: Callable[[str], None]) -> list[Track]:
-    """Tracks that share neither group nor recording with those of the run.  Raises: DataError if none is left."""
-    if not (seen := trained_on(run, "key", "group", "recording")):
-        raise ModelError(
-            f"{run}: expected {TRAINED} with the tracks that the run was trained on, received none; fit it again"
-        )
+    """Tracks that share neither group nor recording with those of the run, nor with those of a GAN that it learnt from.
+
+    Raises: ModelError if the run does not say what it knows; DataError if none is left.
+    """
+    rows = known_songs(run)
+    seen = {row[name] for row in rows for name in ("key", "group", "recording")} - {""}
     kept = [t for t in tracks if not seen & {t.group, t.key, t.recording}]
     if len(kept) < len(tracks):
-        report(f"left out: {len(tracks) - len(kept)} of {len(tracks)} tracks, whose artist or recording was trained on")
+        gan = ", if only by its GAN" if any(row["via"].startswith(GENERATED) for row in rows) else ""
+        left = len(tracks) - len(kept)
+        report(f"left out: {left} of {len(tracks)} tracks, whose artist or recording was trained on{gan}")
     if not kept:
         raise DataError("expected tracks that the run was not trained on, received none; evaluate the run itself")
     return kept

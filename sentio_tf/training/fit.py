@@ -46,11 +46,13 @@ from .run import (
     claim,
     environment,
     finished,
+    known_songs,
     labels_hash,
     planner,
     prediction_row,
     read_tracks,
     reopen,
+    songs_via,
     validation_part,
     write_json,
     write_predictions,
@@ -172,6 +174,7 @@ def fit(
     for prior in priors:
         prior.check(lambda _: work)  # tracks may have been left out
     came_from = {"start": begin, "teachers": school}
+    earlier = [*([begin.run] if begin else []), *(teacher.run for teacher in (school.teachers if school else ()))]
     claim(
         out,
         config,
@@ -180,12 +183,17 @@ def fit(
         work=work,
         labels_and_audio=everything,
         came_from={name: prior.identity(work) for name, prior in came_from.items() if prior},
+        heard_of=[
+            *(song for gan in gans for song in gan.songs),
+            *(song for run in earlier for song in songs_via(run.resolve().name, known_songs(run))),
+        ],
     )
     learnt = {part.name: divided(tracks, part, config) for part in work.parts}
-    for line in generated.warnings(sources):
+    for line in generated.warnings(gans):
         report(line)
     for part in work.parts:
-        generated.check_part(gans, made, part.name, *learnt[part.name], [tracks[i] for i in part.test], report)
+        judges = [tracks[i] for i in part.test]
+        generated.check_part(gans, made, part.name, *learnt[part.name], judges, report, repeats=config.repeats)
     for name, (_, held) in learnt.items():
         if max(Counter(t.corpus for t in held).values(), default=0) < 2:
             raise DataError(
@@ -262,6 +270,8 @@ def fit(
         "predictions": predictions,
         "corpora": summarize(kept),
     }
+    if gans:
+        results["generated"] = generated.marks(gans)
     if config.deviation and (found := deviation.of_rows(kept)):
         results["deviation"] = found
     if config.final:

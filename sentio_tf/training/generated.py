@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import corpora
+from .. import corpora, pipeline
 from ..audio.augment import Augment
 from ..config import FitConfig
 from ..contract import GENERATED
@@ -21,7 +21,7 @@ from ..corpora.split import components
 from ..corpora.track import Track
 from ..errors import ConfigError, DataError
 from ..models import WAVEFORM
-from .run import TRAINED
+from .run import TRAINED, corpus_of, read_songs, songs_via
 
 ABOUT = "gan.json"
 RATIO = 2.0  # generated spectrograms for one real song; the published recipe has 1.8, and beyond is a warning
@@ -34,10 +34,14 @@ class Known:
     Attributes:
         corpus: of its spectrograms.
         of: role ("train", "validation") -> keys, groups and recordings.
+        songs: rows of `trained.csv` for the run that learns from it, whose model knows them, too.
+        about: how it was drawn, see `read_about`.
     """
 
     corpus: str
     of: dict[str, frozenset[str]]
+    songs: list[dict[str, str]]
+    about: dict[str, Any]
 
     def met(self, track: Track, group: str, *roles: str) -> bool:
         """Whether a track, its group or its recording is among those of some roles."""
@@ -71,16 +75,19 @@ def _known(root: Path, names: set[str]) -> Known | None:
         return None
     of: dict[str, set[str]] = {}
     try:
-        with (root / TRAINED).open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                own = {row["key"], row["group"], row["together"], *([row["recording"]] if row["recording"] else [])}
-                of.setdefault(row["role"], set()).update(own)
-    except (OSError, KeyError, ValueError) as error:
+        rows = read_songs(root)
+        for row in rows:
+            own = {row["key"], row["group"], row["together"], *([row["recording"]] if row["recording"] else [])}
+            of.setdefault(row["role"], set()).update(own)
+        if not of:
+            raise ValueError("none")
+    except (OSError, KeyError, ValueError, csv.Error) as error:
         raise DataError(
             f"{root / TRAINED}: expected the songs that the GAN knows, received {error}; draw the corpus again with: "
             "sentio-tf gan sample"
         ) from None
-    return Known(corpus, {role: frozenset(values) for role, values in of.items()})
+    knows = {role: frozenset(values) for role, values in of.items()}
+    return Known(corpus, knows, songs_via(corpus, rows), read_about(root))
 
 
 def check_part(
@@ -91,11 +98,16 @@ def check_part(
     validation: Sequence[Track],
     test: Sequence[Track],
     report: Callable[[str], None],
+    *,
+    repeats: dict[str, float] | None = None,
 ) -> None:
     """Whether the judges of a part are strangers to the GANs.
 
     Test songs must be strangers altogether; validation songs may have judged a GAN, but not trained it.  More than
-    `RATIO` spectrograms a real song is a warning.
+    `RATIO` draws of spectrograms for one of a real song is a warning.
+
+    Args:
+        repeats: of the configuration: how often an epoch draws the tracks of a corpus.
 
     Raises: DataError naming the first song that is known.
     """
@@ -110,25 +122,40 @@ def check_part(
                     f"GAN knows {track.key} or its group; train one on this fold: sentio-tf gan fit --split SPLIT, "
                     "and give the same --split here"
                 )
-    if len(made) > RATIO * len(train):
+    drawn, real = (float(pipeline.draws(some, repeats).sum()) for some in (made, train))
+    if drawn > RATIO * real:
         report(
-            f"fold {name}: warning: {len(made)} generated spectrograms for {len(train)} real songs, more than "
-            f"{RATIO:g} each; what is learnt is the GAN rather than music"
+            f"fold {name}: warning: an epoch draws {drawn:g} generated spectrograms and {real:g} real songs, more than "
+            f"{RATIO:g} for one; what is learnt is the GAN rather than music"
         )
 
 
-def warnings(sources: Sequence[str]) -> list[str]:
-    """A line for each corpus whose GAN failed or did not end, or whose provenance does not read."""
-    found = []
-    for source in sources:
-        file = corpora.locate(source)[1] / ABOUT
-        if file.is_file():
-            try:
-                about: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-                if why := about.get("unsound"):
-                    found.append(f"warning: {file.parent.name} was drawn by force from {why}")
-            except (ValueError, AttributeError, OSError) as error:
-                raise DataError(
-                    f"{file}: expected the provenance of a corpus, received {error}; draw it again"
-                ) from None
-    return found
+def generated_corpora(songs: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """Generated corpus -> corpora of the songs that its GAN knows, of those that a run knows (`run.known_songs`)."""
+    made = sorted({song["via"] for song in songs if song["via"].startswith(GENERATED)})
+    return {name: sorted({corpus_of(song["key"]) for song in songs if song["via"] == name}) for name in made}
+
+
+def read_about(corpus: Path) -> dict[str, Any]:
+    """`gan.json` of a generated corpus: `gan`, the identity of its generator, `unsound` and options of the draw.
+
+    Raises: DataError.
+    """
+    try:
+        about = json.loads((corpus / ABOUT).read_text(encoding="utf-8"))
+        return {**about, "gan": about["gan"], "unsound": about["unsound"]}
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise DataError(
+            f"{corpus / ABOUT}: expected how a corpus of gan sample was drawn, received none that reads ({error}); "
+            "draw it again"
+        ) from None
+
+
+def marks(known: Sequence[Known]) -> dict[str, dict[str, str]]:
+    """Corpus -> which GAN made it, and why that is unsound (empty if it is not): what results say that rest on it."""
+    return {gan.corpus: {"gan": gan.about["gan"], "unsound": gan.about["unsound"]} for gan in known}
+
+
+def warnings(known: Sequence[Known]) -> list[str]:
+    """A line for each corpus whose GAN failed or did not end."""
+    return [f"warning: {g.corpus} was drawn by force from {g.about['unsound']}" for g in known if g.about["unsound"]]

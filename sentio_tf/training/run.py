@@ -25,14 +25,16 @@ import numpy as np
 from .. import config as configuration
 from .. import corpora, pipeline
 from ..config import ClassicalConfig, FitConfig, GanConfig
+from ..contract import GENERATED
 from ..corpora.split import UNUSED, Split, components, group_folds, refuse_generated, split_hash
 from ..corpora.split import load as load_split
 from ..corpora.track import Track
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, ModelError
 from ..evaluation.predictions import COLUMNS
 
 FINAL = "final"
 TRAINED = "trained.csv"
+SONG = ("key", "group", "together", "recording")  # its columns, beside `via`
 Config = FitConfig | ClassicalConfig | GanConfig
 # Names of the parts of official splits, in the order in which they are taken for the test.
 TEST_NAMES = ("test", "val", "validation")
@@ -308,8 +310,12 @@ def claim(
     work: Plan,
     labels_and_audio: str,
     came_from: Mapping[str, str] | None = None,
+    heard_of: Sequence[Mapping[str, str]] = (),
 ) -> None:
     """Make `out` this experiment's directory, or continue it; `trained.csv` says what its final model knows.
+
+    Args:
+        heard_of: songs that it knows through others, see `songs_via`.
 
     Raises: ConfigError if it holds another experiment: configuration, split, labels or audio.
     """
@@ -334,14 +340,58 @@ def claim(
         {"key": t.key, "group": t.group, "together": g, "recording": t.recording}
         for t, g in zip(tracks, components(tracks), strict=True)
     ]
-    write_csv(out / TRAINED, list(known[0]), known)
+    write_csv(out / TRAINED, [*SONG, "via"], [*known, *map(dict, heard_of)])
 
 
-def trained_on(run: Path, *columns: str) -> set[str]:
-    """What `trained.csv` of a run names in `columns` (key, group, recording); nothing where it does not read."""
+def read_songs(folder: Path) -> list[dict[str, str]]:
+    """Rows of a folder's `trained.csv`: at least `key` and `via`.
+
+    `via` is empty for a song that was learnt from, else the generated corpus or the run through which it is known;
+    older files have none.
+
+    Raises: OSError, ValueError, KeyError or csv.Error if it does not read.
+    """
+    with (folder / TRAINED).open(newline="", encoding="utf-8") as file:
+        return [{**row, "key": row["key"], "via": row.get("via") or ""} for row in csv.DictReader(file)]
+
+
+def songs_via(name: str, rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Rows of `trained.csv` of a GAN or an earlier run, as who learns from `name` carries them on."""
+    return [{**{column: row[column] for column in SONG}, "via": row["via"] or name} for row in rows]
+
+
+def corpus_of(key: str) -> str:
+    """The name by which `--data` reads the corpus of a track: `folder` for that of a user, whatever its folder."""
+    name = key.partition("/")[0]
+    return name if name in corpora.CORPORA else "folder"
+
+
+def known_songs(run: Path) -> list[dict[str, str]]:
+    """All songs that a run knows, as `read_songs`, with all columns of `SONG`.
+
+    Raises: ModelError if it does not say, or learnt from a generated corpus and does not say what the GAN knows.
+    """
     try:
-        with (run / TRAINED).open(newline="", encoding="utf-8") as file:
-            return {row[name] for row in csv.DictReader(file) for name in columns} - {""}
+        rows = [{**{column: row[column] for column in SONG}, "via": row["via"]} for row in read_songs(run)]
+    except (OSError, ValueError, KeyError, csv.Error):
+        rows = []
+    if not rows:
+        raise ModelError(
+            f"{run}: expected {TRAINED} with the tracks that the run was trained on, received none; fit it again"
+        )
+    made = {row["key"].partition("/")[0] for row in rows if row["key"].startswith(GENERATED)}
+    if silent := sorted(made - {row["via"] for row in rows}):
+        raise ModelError(
+            f"{run}: expected {TRAINED} with the songs that the GAN of {silent[0]} knows, received one of an earlier "
+            "version; give the command of its training again, which writes them"
+        )
+    return rows
+
+
+def trained_on(run: Path) -> set[str]:
+    """Keys of the songs that a run learnt from itself; nothing where it does not say."""
+    try:
+        return {row["key"] for row in read_songs(run) if not row["via"]}
     except (OSError, ValueError, KeyError, csv.Error):
         return set()
 

@@ -33,7 +33,7 @@ def foreseen(tracks: Sequence[Track], divide: Callable[[Sequence[Track]], Plan])
     """
 
     def plan_of(run: Path) -> Plan:
-        theirs = trained_on(run, "key")
+        theirs = trained_on(run)
         try:
             return divide([t for t in tracks if t.key in theirs] or tracks)
         except DataError:  # too few to be divided: a run on other songs, which the hashes of all say

@@ -62,6 +62,9 @@ def test_none_is_nothing_and_amounts_have_a_range():
     for name in DEFAULTS:
         with pytest.raises(ConfigError, match=f"expected {name} from 0 to"):
             augmenter({name: 99}, 0)
+    with pytest.raises(ConfigError, match=r"expected a whole number of masks, received 1\.7; round it"):
+        augmenter({"masks": 1.7}, 0)
+    assert augmenter({"masks": 2.0}, 0).get_layer("masks").freq_masks == 2
 
 
 def test_a_shift_is_saved_with_its_model(tmp_path, x):

@@ -7,6 +7,8 @@ from click.testing import CliRunner
 
 from sentio_tf.cli import main
 
+from .conftest import NO_GUARD
+
 
 @pytest.fixture
 def sentio():
@@ -41,7 +43,7 @@ def test_sample_and_score_print_and_give_json(sentio, gan_run, source, cache, tm
 
 
 def test_a_finished_training_is_told(sentio, gan_run, source, split, cache, settings):
-    sets = [word for name in ("epochs", "batch_size", "judge_every", "judge_samples", "min_diversity", "patience")
+    sets = [word for name in ("epochs", "batch_size", "judge_every", "judge_samples", *NO_GUARD)
             for word in ("--set", f"{name}={getattr(settings, name)}")]  # fmt: skip
     found = sentio("fit", "--data", source, "--split", split, "--cache", cache, "--out", gan_run, *sets)
     assert found.exit_code == 0, found.stderr

@@ -28,10 +28,18 @@ def test_density_keeps_signs_and_moves_ratings(rng):
     np.testing.assert_allclose(rated.mean(axis=0), own.mean(axis=0), atol=0.03)
 
 
-def test_what_leaves_the_plane_is_reflected(rng):
+def test_what_leaves_the_plane_is_reflected():
     edge = np.array([[0.99, -0.99, 1], [0.9, -0.8, 1]] * 20, np.float32)
-    drawn = conditions.draw(edge, 2000, rng=rng)
+    drawn = conditions.draw(edge, 2000, rng=np.random.default_rng(5))
     assert np.abs(drawn[:, :2]).max() <= 1
+    again = np.random.default_rng(5)
+    free = edge[again.integers(len(edge), size=2000), :2] + again.standard_normal((2000, 2)) * conditions.bandwidth(
+        edge[:, :2]
+    )
+    left = np.abs(free) > 1
+    assert left.mean() > 0.1
+    np.testing.assert_allclose(drawn[:, :2][left], (np.sign(free) * 2 - free)[left], atol=1e-6)
+    np.testing.assert_allclose(drawn[:, :2][~left], free[~left], atol=1e-6)
 
 
 def test_uniform_fills_the_plane_and_asks_for_what_there_is_not(rng):

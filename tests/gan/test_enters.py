@@ -6,17 +6,22 @@ import shutil
 
 import numpy as np
 import pytest
+import soundfile
+from click.testing import CliRunner
 
 from sentio_tf import config as configuration
 from sentio_tf import corpora, pipeline
+from sentio_tf.cli import main
 from sentio_tf.corpora import split as splits
-from sentio_tf.errors import ConfigError, DataError
+from sentio_tf.errors import ConfigError, DataError, ModelError
 from sentio_tf.evaluation.predictions import from_rows
-from sentio_tf.training import classical, generated
+from sentio_tf.export import NON_COMMERCIAL, OWN, corpora_behind, default_licence, export_run, read_run, representative
+from sentio_tf.training import apply, classical, generated
+from sentio_tf.training import fit as training
 from sentio_tf.training.fit import fit
 from sentio_tf.training.run import plan, read_tracks
 
-from .conftest import quiet
+from .conftest import RATE, SONGS, quiet
 
 SETS = ["model=short_chunk_cnn", "architecture.size=small", "epochs=1", "batch_size=4", "crop_s=3.69", "final=false"]
 
@@ -41,9 +46,113 @@ def test_training_takes_them_and_only_real_songs_are_judged(made, source, split,
     assert "fold 0: 8 generated tracks" in said
     with (tmp_path / "run" / "predictions.csv").open() as file:
         assert {row["corpus"] for row in csv.DictReader(file)} == {"folder-songs"}
+    about = json.loads((made / "gan.json").read_text())
+    assert results["generated"] == {"generated-made": {"gan": about["gan"], "unsound": ""}}
     assert set(results["corpora"]) <= {"folder-songs (rating)", "folder-songs (sign)", "folder-songs"}
     with (tmp_path / "run" / "trained.csv").open() as file:
         assert sum(row["key"].startswith("generated-made/") for row in csv.DictReader(file)) == 8
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory, make_music, make_table):
+    """Another corpus, whose artists no GAN knows."""
+    root = tmp_path_factory.mktemp("others") / "others"
+    root.mkdir()
+    for i in range(8):
+        soundfile.write(root / f"{i}.wav", make_music(2, seed=50 + i), RATE)
+    rows = [{"path": f"{i}.wav", "artist": f"b{i}", "valence": i / 9 - 0.4, "arousal": 0.3 - i / 9} for i in range(8)]
+    make_table(root / "labels.csv", rows)
+    return f"folder:{root}"
+
+
+@pytest.fixture(scope="module")
+def taught(others, made, cache, tmp_path_factory):
+    """A finished run on other songs and what the GAN of `songs` made, whose own songs it never heard."""
+    out = tmp_path_factory.mktemp("taught") / "run"
+    config = configuration.load(None, [*SETS, "final=true", "folds=0", "validation=0.4"])
+    fit(config, [others, f"folder:{made}"], out, cache=cache, report=quiet)
+    return out
+
+
+def test_a_run_knows_the_songs_of_the_gan_that_made_its_spectrograms(taught, source, split, cache, tmp_path):
+    """Judged on the GAN's corpus, it is judged on the songs that the GAN does not know."""
+    strangers = {key for key, names in splits.load(split).parts.items() if names[0] == "test"}
+    tracks = corpora.read(source)
+    said = []
+    assert {t.key for t in apply.unseen(taught, tracks, said.append)} == strangers
+    assert said == [
+        f"left out: {len(tracks) - len(strangers)} of {len(tracks)} tracks, whose artist or recording was trained on, "
+        "if only by its GAN"
+    ]
+    with pytest.raises(DataError, match="expected tracks that the run was not trained on, received none"):
+        apply.unseen(taught, [t for t in tracks if t.key not in strangers], quiet)
+    same = ["evaluate", str(taught), "--data", source, "--cache", str(cache), "--out", str(tmp_path / "p.csv")]
+    found = CliRunner().invoke(main, same)
+    assert found.exit_code == 0, found.output
+    with (tmp_path / "p.csv").open(newline="") as file:
+        assert {f"{row['corpus']}/{row['track_id']}" for row in csv.DictReader(file)} == strangers
+
+
+def test_who_goes_on_from_it_knows_them_too(taught, others, source, split, cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "train_fold", lambda *a, **k: None)  # what is known is written before
+    strangers = {key for key, names in splits.load(split).parts.items() if names[0] == "test"}
+    config = configuration.load(None, [*SETS, "final=true", "folds=0", "validation=0.4"])
+    fit(config, [others], tmp_path / "next", start=taught, cache=cache, report=quiet)
+    assert {t.key for t in apply.unseen(tmp_path / "next", corpora.read(source), quiet)} == strangers
+
+
+def test_no_spectrogram_calibrates_or_compares_an_export(taught, others, made, cache):
+    """There is no sound of them; what INT8 and the parity check hear is music."""
+    settings = read_run(taught)["config"]
+    calibrating, compared = representative.draw(taught, [others, f"folder:{made}"], settings, root=cache)
+    assert {t.corpus for t in (*calibrating.tracks, *compared.tracks)} == {"folder-others"}
+    assert len(calibrating.samples) >= 1
+    assert len(calibrating.samples) + len(compared.samples) == 8
+
+
+def test_the_card_says_whose_songs_the_gan_knew(taught, others, made, cache, tmp_path):
+    """And the licence of the weights follows these songs, here a user's own."""
+    done = export_run(
+        taught, tmp_path / "m.tflite", sources=[others, f"folder:{made}"], quantization="none", cache=cache
+    )
+    assert done.card.training["generated"] == {"generated-made": ["folder"]}
+    assert done.card.licence == OWN
+
+
+def test_the_licence_follows_the_songs_of_the_gan():
+    songs = [
+        {"key": "folder-mine/1", "via": ""},
+        {"key": "generated-made/1", "via": ""},
+        {"key": "panda4q/1", "via": "generated-made"},
+        {"key": "folder-mine/1", "via": "generated-made"},
+        {"key": "folder-mine/2", "via": "generated-other"},
+        {"key": "emopia/2", "via": "before"},
+    ]
+    assert corpora_behind(["folder", "folder"], songs) == ["emopia", "folder", "panda4q"]
+    assert corpora_behind(["folder", "folder"], songs[:2]) == ["folder"]
+    assert default_licence(corpora_behind(["folder"], songs[:3])) == NON_COMMERCIAL
+    assert generated.generated_corpora(songs) == {
+        "generated-made": ["folder", "panda4q"],
+        "generated-other": ["folder"],
+    }
+
+
+def test_a_run_of_before_that_does_not_say_it_is_not_judged(taught, source, tmp_path):
+    """Files without the column are read: what was never taught by a GAN is judged as before."""
+    with (taught / "trained.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if not row.pop("via")]
+
+    def write(kept):
+        with (tmp_path / "trained.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(kept)
+
+    write(rows)
+    with pytest.raises(ModelError, match="with the songs that the GAN of generated-made knows, received one of an ear"):
+        apply.unseen(tmp_path, corpora.read(source), quiet)
+    write([row for row in rows if not row["key"].startswith("generated-")])
+    assert len(apply.unseen(tmp_path, corpora.read(source), quiet)) == SONGS
 
 
 def test_a_spectrogram_is_cached_as_it_is(made, cache):
@@ -149,12 +258,21 @@ def test_no_evaluation_has_them():
 
 
 def test_a_corpus_by_force_is_said_in_training(copy):
+    """And stands in the results of who learns from it, with the GAN that made it."""
     about = json.loads((copy / "gan.json").read_text())
-    assert generated.warnings([f"folder:{copy}"]) == []
+    tracks, config = corpora.read(f"folder:{copy}"), configuration.load(None, SETS)
+    known = lambda: generated.check(tracks, [f"folder:{copy}"], config, taught=False)
+    assert generated.warnings(known()) == []
+    assert generated.marks(known()) == {"generated-made": {"gan": about["gan"], "unsound": ""}}
     (copy / "gan.json").write_text(json.dumps(about | {"unsound": "a training that failed: it was lost"}))
-    assert generated.warnings([f"folder:{copy}"]) == [
-        "warning: made was drawn by force from a training that failed: it was lost"
+    assert generated.warnings(known()) == [
+        "warning: generated-made was drawn by force from a training that failed: it was lost"
     ]
+    assert generated.marks(known())["generated-made"]["unsound"] == "a training that failed: it was lost"
+    for content in ("{}", "[]", "no"):
+        (copy / "gan.json").write_text(content)
+        with pytest.raises(DataError, match=r"gan\.json: expected how a corpus of gan sample was drawn, received none"):
+            known()
 
 
 def test_many_for_a_song_are_warned_of(made):
@@ -162,11 +280,22 @@ def test_many_for_a_song_are_warned_of(made):
     said = []
     generated.check_part([], tracks, "0", tracks[:3], [], [], said.append)
     assert said == [
-        "fold 0: warning: 8 generated spectrograms for 3 real songs, more than 2 each; what is learnt is the GAN "
-        "rather than music"
+        "fold 0: warning: an epoch draws 8 generated spectrograms and 3 real songs, more than 2 for one; what is "
+        "learnt is the GAN rather than music"
     ]
     generated.check_part([], tracks, "0", tracks[:4], [], [], said.append)
     assert len(said) == 1
+
+
+def test_what_is_drawn_again_and_again_counts_as_often(made, source):
+    real, tracks, said = corpora.read(source), corpora.read(f"folder:{made}"), []
+    check = lambda **repeats: generated.check_part([], tracks, "0", real, [], [], said.append, repeats=repeats)
+    check(**{"generated-made": 4})
+    assert said == []
+    check(**{"generated-made": 10})
+    assert "an epoch draws 80 generated spectrograms and 16 real songs" in said.pop()
+    check(**{"generated-made": 4, "folder-songs": 0.5})
+    assert "an epoch draws 32 generated spectrograms and 8 real songs" in said.pop()
 
 
 def test_a_corpus_without_its_provenance(copy):

@@ -1,16 +1,21 @@
 import csv
 import dataclasses
 import json
+import re
+import shutil
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
 
 from sentio_tf import corpora
+from sentio_tf.config import GanConfig
 from sentio_tf.corpora import split as splits
 from sentio_tf.errors import ConfigError, DataError, ModelError, SentioError
-from sentio_tf.gan import watch
-from sentio_tf.gan.fit import fit
+from sentio_tf.gan import sheets, watch
+from sentio_tf.gan.fit import alone, fit
 from sentio_tf.gan.objectives import OBJECTIVES
 from sentio_tf.gan.run import open_run
 from sentio_tf.training.callbacks import History
@@ -170,6 +175,32 @@ def test_numbers_that_are_not_finite_end_it(changed, source, split, cache, tmp_p
         open_run(out, force=True).generator()
 
 
+def test_two_processes_do_not_train_one_run(settings, source, split, cache, tmp_path):
+    """Neither its configuration nor its songs are touched by the second, whatever it wants."""
+    out = tmp_path / "run"
+    code = (
+        "import sys; from pathlib import Path; from sentio_tf.gan.fit import alone\n"
+        f"with alone(Path({str(out)!r})):\n"
+        "    print('mine', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"mine\n"
+        with pytest.raises(SentioError, match="that nobody trains now, received one that another process does; wait"):
+            fit(settings, [source], out, split=split, cache=cache, report=quiet)
+        assert [p.name for p in out.iterdir()] == ["lock"]
+        other.stdin.close()
+    with alone(out):
+        pass
+
+
+def test_curves_show_who_waited(gan_run, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(sheets, "_line", lambda ax, rows, name, label: drawn.append(name))
+    shutil.copyfile(gan_run / "history.csv", tmp_path / "history.csv")
+    sheets.draw_curves(tmp_path, least=0.0)
+    assert set(rows(gan_run)[0]) <= {*drawn, "epoch"}
+
+
 def test_several_folds_need_a_name(settings, source, cache, tmp_path):
     path = tmp_path / "folds.json"
     splits.make(corpora.read(source), "kfold", k=3).save(path)
@@ -205,14 +236,14 @@ GOOD = {"d_loss": 0.7, "d_accuracy": 0.75}
         (GOOD, None, None),
     ],
 )
-def test_what_is_no_contest(settings, changed, logs, diversity, kind):
+def test_what_is_no_contest(logs, diversity, kind):
     logs = logs | ({} if diversity is None else {"diversity": diversity})
-    found = watch.reasons(changed(min_diversity=0.3), 0.0, logs)
+    found = watch.reasons(GanConfig(), 0.0, logs)
     assert list(found) == ([kind] if kind else [])
 
 
-def test_the_guard_counts_epochs_in_a_row(changed):
-    guard = watch.Guard(changed(patience=3), least=0.0)
+def test_the_guard_counts_epochs_in_a_row():
+    guard = watch.Guard(GanConfig(patience=3), least=0.0)
     guard.set_model(keras.Sequential())
     won = {"d_loss": 0.3, "d_accuracy": 0.99}
     for logs in (won, won, GOOD, won, won):
@@ -223,13 +254,69 @@ def test_the_guard_counts_epochs_in_a_row(changed):
     assert guard.model.stop_training
 
 
-def test_only_judged_epochs_count_for_diversity(changed):
+def test_only_judged_epochs_count_for_diversity():
     """A judgement of epoch 5 does not speak for the epochs up to the next one."""
-    guard = watch.Guard(changed(patience=2, min_diversity=0.3), least=0.0)
+    guard = watch.Guard(GanConfig(), least=0.0)
     guard.set_model(keras.Sequential())
     alike = GOOD | {"diversity": 0.1}
     for logs in (alike, GOOD, GOOD, GOOD | {"diversity": 0.5}, alike, GOOD):
         guard.on_epoch_end(0, dict(logs))
         assert not guard.failed
     guard.on_epoch_end(6, dict(alike))
-    assert guard.failed.startswith("samples are all alike: 0.10 of the diversity of music")
+    assert guard.failed == (
+        "samples are all alike: 0.10 of the diversity of music, below 0.3, in 2 judgements in a row"
+    )
+
+
+PERFECT = {"d_loss": 0.0, "d_accuracy": 0.9}
+WON = {"d_loss": 0.3, "d_accuracy": 0.99}
+COLLAPSED = {"d_loss": 1.0, "d_accuracy": 0.5}
+ALIKE, DIVERSE = GOOD | {"diversity": 0.0}, GOOD | {"diversity": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("history", "why"),
+    [
+        ([GOOD] * 3 + [DIVERSE], ""),
+        ([COLLAPSED, GOOD] * 2, ""),  # half of them, and it found its way
+        ([PERFECT] * 4, "the discriminator is perfect: .*, in the last epoch"),
+        ([GOOD] * 59 + [COLLAPSED], "the discriminator has collapsed: 0.500 right, below 0.55, in the last epoch"),
+        ([ALIKE, *[GOOD] * 3], "samples are all alike: 0.00 of the diversity .*, when last judged"),
+        ([ALIKE, GOOD, DIVERSE, GOOD], ""),
+        (([WON] * 4 + [GOOD]) * 4, "16 of 20 epochs were no contest, first: the discriminator wins: 0.990 right"),
+    ],
+)
+def test_what_comes_to_its_end_may_have_failed(history, why):
+    """With the defaults: fewer epochs in a row than `patience`, which the guard lets pass."""
+    found = watch.verdict(GanConfig(), 0.0, history)
+    assert re.match(why, found) if why else found == ""
+
+
+def simulated(history: list[dict]) -> tuple[str, int]:
+    """Why a training with these logs has failed, and after how many epochs, as `gan.fit` asks guard and verdict."""
+    guard, seen = watch.Guard(GanConfig(), least=0.0), []
+    guard.set_model(keras.Sequential())
+    for epoch, logs in enumerate(history):
+        seen.append(logs)
+        guard.on_epoch_end(epoch, dict(logs))
+        if guard.failed:
+            break
+    return guard.failed or watch.verdict(GanConfig(), 0.0, seen), len(seen)
+
+
+def test_total_collapse_of_the_samples_fails_with_the_defaults():
+    """Judged every fifth epoch, five judgements in a row would have needed 25 epochs."""
+    why, epochs = simulated([ALIKE if (i + 1) % 5 == 0 else GOOD for i in range(20)])
+    assert (why, epochs) == (
+        "samples are all alike: 0.00 of the diversity of music, below 0.3, in 2 judgements in a row",
+        10,
+    )
+    why, _ = simulated([ALIKE if (i + 1) % 5 == 0 else GOOD for i in range(5)])
+    assert why.endswith("in the last epoch")
+
+
+def test_the_end_is_judged_by_the_training_too(changed, source, split, cache, tmp_path):
+    """Two epochs of a discriminator that no bound allows, with a patience that they do not exhaust."""
+    with pytest.raises(SentioError, match=r"has failed: the discriminator has collapsed: .*, in the last epoch"):
+        fit(changed(win=1.0, collapse=0.999), [source], tmp_path / "run", split=split, cache=cache, report=quiet)
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "failed"

@@ -4,11 +4,11 @@ import pytest
 from sentio_tf.gan.objectives import OBJECTIVES
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
-def test_a_discriminator_that_answers_zero_has_the_loss_of_chance(name):
+@pytest.mark.parametrize(("name", "chance"), [("bce", np.log(2)), ("hinge", 1.0)])
+def test_a_discriminator_that_answers_zero_has_the_loss_of_chance(name, chance):
     objective = OBJECTIVES[name]()
     zero = np.zeros((4, 1), np.float32)
-    assert float(objective.discriminator(zero, zero)) == pytest.approx(objective.chance, abs=1e-6)
+    assert float(objective.discriminator(zero, zero)) == pytest.approx(chance, abs=1e-6)
 
 
 @pytest.mark.parametrize(("name", "best"), [("bce", np.log(0.9 / 0.1)), ("hinge", 1.0)])

@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import numpy as np
 import pytest
 
@@ -15,14 +18,14 @@ def test_new_samples_and_a_corpus_are_judged_alike(gan_run, made, source, cache)
     assert found["samples"]["generated"] == 8
     assert of_corpus["samples"]["generated"] == 8
     assert set(found) == set(of_corpus)
+    for one in (found, of_corpus):
+        assert (one["unsound"], one["fidelity_filtered"]) == ("", False)
     text = "\n".join(lines(found))
     for word in ("composite", "ceiling", "floor", "valence CCC", "nearest training song"):
         assert word in text
 
 
 def test_data_without_its_songs(gan_run, made, cache, make_table, songs, tmp_path):
-    import shutil
-
     other = tmp_path / "songs"
     shutil.copytree(songs, other)
     text = (other / "labels.csv").read_text().splitlines()
@@ -32,8 +35,41 @@ def test_data_without_its_songs(gan_run, made, cache, make_table, songs, tmp_pat
 
 
 def test_a_folder_that_is_no_corpus_of_samples(gan_run, source, songs, cache):
-    with pytest.raises(DataError, match="expected a corpus of gan sample with 8 spectrograms or more"):
+    with pytest.raises(DataError, match="expected how a corpus of gan sample was drawn, received none that reads"):
         score(gan_run, [source], corpus=songs, cache=cache, report=quiet)
+
+
+@pytest.fixture
+def copy(made, tmp_path):
+    """A corpus whose provenance may be changed."""
+    shutil.copytree(made, tmp_path / "made")
+    about = json.loads((made / "gan.json").read_text())
+    return lambda **more: (tmp_path / "made" / "gan.json").write_text(json.dumps(about | more)) and tmp_path / "made"
+
+
+def test_a_corpus_of_too_few(gan_run, copy, source, cache):
+    corpus = copy()
+    lines = (corpus / "labels.csv").read_text().splitlines()
+    (corpus / "labels.csv").write_text("\n".join(lines[:5]))
+    with pytest.raises(DataError, match="expected a corpus of gan sample with 8 spectrograms or more, received 4"):
+        score(gan_run, [source], corpus=corpus, cache=cache, report=quiet)
+
+
+def test_a_corpus_of_another_gan_is_refused(gan_run, copy, source, cache):
+    with pytest.raises(DataError, match=r"expected a corpus that the GAN of .* made \(.*received another's \(abc\)"):
+        score(gan_run, [source], corpus=copy(gan="abc"), cache=cache, report=quiet)
+
+
+def test_what_weakens_a_score_is_said_with_it(gan_run, copy, source, cache):
+    """By whom the corpus was chosen, and that its GAN is of no use."""
+    found = score(
+        gan_run, [source], corpus=copy(tolerance=2.0, unsound="a training that failed: lost"), cache=cache, report=quiet
+    )
+    assert found["fidelity_filtered"]
+    assert found["unsound"] == "a training that failed: lost"
+    text = "\n".join(lines(found))
+    assert "they are no evidence for its labels" in text
+    assert "warning: of a GAN from a training that failed: lost" in text
 
 
 def test_counts_out_of_range(gan_run, source, cache):

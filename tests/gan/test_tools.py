@@ -34,8 +34,23 @@ def tool(tmp_path, monkeypatch):
     return module
 
 
-def write_run(runs: Path, condition: str, seed: int, error: float, *, repeats=None, epochs: int = 2) -> None:
-    """A finished run whose answers miss by a normal error of that size; 40 songs trained it."""
+def write_run(
+    runs: Path,
+    condition: str,
+    seed: int,
+    error: float,
+    *,
+    repeats=None,
+    epochs: int = 2,
+    alike: int = 1,
+    artist: int = 1,
+) -> None:
+    """A finished run whose answers miss by a normal error of that size; 40 songs trained it.
+
+    Args:
+        alike: songs in a row with the same error.
+        artist: songs in a row of one.
+    """
     run = runs / f"{condition}-{seed}"
     (run / "fold-0").mkdir(parents=True)
     rng = np.random.default_rng(seed + 7)
@@ -44,11 +59,13 @@ def write_run(runs: Path, condition: str, seed: int, error: float, *, repeats=No
         signed = i % 2
         truth = np.random.default_rng(i).uniform(-1, 1, 2)
         reference = np.where(truth > 0, 1, -1) if signed else truth
-        answer = np.clip(truth + error * rng.standard_normal(2), -1, 1)
+        if i % alike == 0:
+            own = error * rng.standard_normal(2)
+        answer = np.clip(truth + own, -1, 1)
         rows.append({
-            "track_id": str(i), "corpus": "panda4q" if signed else "musifeast17", "group": f"g{i}", "fold": "0",
-            "split": "test", "label": "sign" if signed else "rating", "valence": reference[0], "arousal": reference[1],
-            "valence_hat": answer[0], "arousal_hat": answer[1],
+            "track_id": str(i), "corpus": "panda4q" if signed else "musifeast17", "group": f"g{i // artist}",
+            "fold": "0", "split": "test", "label": "sign" if signed else "rating", "valence": reference[0],
+            "arousal": reference[1], "valence_hat": answer[0], "arousal_hat": answer[1],
         })  # fmt: skip
     with (run / "predictions.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="")
@@ -86,7 +103,14 @@ def test_conditions_differences_and_what_is_missing(tool, tmp_path):
     real, gan = (found["conditions"][c]["valence_ccc"]["mean"] for c in ("real", "gan"))
     assert worse["difference"] == pytest.approx(gan - real, abs=2e-4)
     assert worse["high"] < 0
-    assert worse["p_holm"] >= worse["p"]
+    # Holm, by hand: the smallest p counts as often as there are comparisons, no other less than one before it.
+    ordered = sorted(found["comparisons"], key=lambda c: c["p"])
+    adjusted, most = [], 0.0
+    for left, c in zip(range(len(ordered), 0, -1), ordered, strict=True):
+        most = max(most, min(1, left * c["p"]))
+        adjusted.append(round(most, 4))
+    assert [c["p_holm"] for c in ordered] == adjusted
+    assert ordered[0]["p_holm"] >= 3 * ordered[0]["p"] > 0
     assert (tmp_path / "ablation-gan.png").stat().st_size > 0
 
 
@@ -97,6 +121,41 @@ def test_the_same_answers_do_not_differ(tool, tmp_path):
     found = json.loads(tool.RESULT.read_text())
     assert [c["difference"] for c in found["comparisons"]] == [0] * 16
     assert all(c["p"] == 1 for c in found["comparisons"])
+
+
+def test_songs_of_an_artist_are_drawn_together(tool, tmp_path):
+    """Ten songs that miss alike say as much as one: the same answers by fewer artists have wider intervals."""
+    widths = []
+    for artist in (1, 10):
+        runs = tmp_path / str(artist)
+        for condition, error in (("real", 0.2), ("gan", 0.6)):
+            write_run(runs, condition, 0, error, alike=10, artist=artist)
+        tool.summarize(runs)
+        found = json.loads(tool.RESULT.read_text())
+        (own,) = (c for c in found["comparisons"] if (c["axis"], c["measure"]) == ("valence", "ccc"))
+        rows = found["conditions"]["gan"]["valence_ccc"]
+        widths.append([own["high"] - own["low"], rows["high"] - rows["low"]])
+    for single, together in zip(*widths, strict=True):
+        assert together > 1.3 * single
+
+
+def test_only_what_holds_among_all_comparisons_is_coloured(tool, tmp_path, monkeypatch):
+    from matplotlib.axes import Axes
+
+    colours, drawn = [], Axes.plot
+    monkeypatch.setattr(Axes, "plot", lambda self, *a, **k: colours.append(k["color"]) or drawn(self, *a, **k))
+    own = {"a": "gan", "b": "real", "measure": "ccc", "low": 0.01, "high": 0.2, "difference": 0.1, "p": 0.03}
+    tool.picture(
+        {"comparisons": [own | {"axis": "valence", "p_holm": 0.12}, own | {"axis": "arousal", "p_holm": 0.04}]}
+    )
+    assert colours == [tool.UNSURE] * 2 + [tool.SURE] * 2
+
+
+def test_every_seed_has_the_same_steps(tool, tmp_path):
+    write_run(tmp_path / "runs", "real", 0, 0.2)
+    write_run(tmp_path / "runs", "real", 1, 0.2, epochs=3)
+    with pytest.raises(SystemExit, match=r"real: expected equal steps with every seed, received \[6, 9\]"):
+        tool.summarize(tmp_path / "runs")
 
 
 def test_unequal_steps_are_refused(tool, tmp_path):
@@ -166,6 +225,21 @@ def test_the_table_says_what_was_found_and_what_not(tool, tmp_path, gan_run, mon
     ):
         assert wanted in text, wanted
     assert (tmp_path / "gan-samples.png").stat().st_size > 0
+    assert "knows how another GAN would have turned out" in text
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ({"status": "failed", "why": "samples are all alike: 0.10", "epoch": 12},
+         "The training of the GAN has failed after 12 epochs: samples are all alike: 0.10."),
+        ({"status": "not trained", "epoch": 0}, "The GAN is not trained yet."),
+    ],
+)  # fmt: skip
+def test_a_gan_without_scores_says_why(monkeypatch, status, said):
+    monkeypatch.syspath_prepend(TOOLS)
+    results = importlib.import_module("results_gan")
+    assert results._quality({"status": status, "quality": {}}, None) == [said, ""]
 
 
 @pytest.mark.slow

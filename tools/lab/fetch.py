@@ -9,7 +9,6 @@ refused; another run is never overwritten.  Complete ones are evaluated; `sentio
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import json
 import shutil
@@ -25,7 +24,7 @@ import yaml
 from sentio_tf import corpora, pipeline
 from sentio_tf.corpora import archive
 from sentio_tf.errors import DataError, SentioError
-from sentio_tf.training.run import TRAINED, labels_hash
+from sentio_tf.training.run import TRAINED, labels_hash, read_songs
 
 SUMS = "SHA256SUMS"
 
@@ -121,8 +120,7 @@ def check(run: Path, expected: dict[str, str], now: dict[str, corpora.Track]) ->
         raise DataError(f"{name}: expected the configuration, split and labels of the pack, received others")
     if not (run / TRAINED).exists():
         return  # it has not begun
-    with (run / TRAINED).open(newline="", encoding="utf-8") as file:
-        keys = [row["key"] for row in csv.DictReader(file)]
+    keys = [row["key"] for row in read_songs(run) if not row["via"]]
     gone = [key for key in keys if key not in now]
     tracks = [now[key] for key in keys if key in now]
     if gone or labels_hash(tracks, [pipeline.entry_id(t) for t in tracks]) != yaml.safe_load(text)["labels_and_audio"]:
