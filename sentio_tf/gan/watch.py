@@ -145,8 +145,8 @@ class Judge(keras.callbacks.Callback):
         if not all(np.isfinite(float(np.asarray(v))) for v in logs.values()):
             return  # the guard ends it
         gan: GAN = self.model
-        for name, (mels, of) in self.real.items():
-            logs[f"d_{name}"] = float((heard(gan.discriminator, gan.scale, mels(), of) > 0).mean())
+        for name, (make, of) in self.real.items():
+            logs[f"d_{name}"] = float((heard(gan.discriminator, gan.scale, make(), of) > 0).mean())
         judged = (epoch + 1) % self.config.judge_every == 0 or epoch + 1 == self.params["epochs"]
         mels = gan.sample(self.asked if judged else self.asked[:SHEET], seed=self.config.seed)
         if judged:
