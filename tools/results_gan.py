@@ -86,7 +86,11 @@ def _quality(found: dict, table: Table) -> list[str]:
     if heard := quality.get("audio"):
         cells.append(["Frechet Audio Distance (smaller is nearer)", *(f"{heard[level]:.1f}" for level in levels)])
     counts, copies = quality["samples"], quality["memorisation"]
-    minutes = f", {found['seconds'] / 60:.0f} minutes of a shared core" if found["seconds"] else ""
+    minutes = (
+        f", {found['seconds'] / 60:.0f} minutes of a shared core, commit `{found['commit']}`"
+        if found["seconds"]
+        else ""
+    )
     kept = [f"{c['passed']} of {c['drawn']}" for c in found["corpora"].values()]
     wrong = [f"{c['passed_mislabelled'] or 0:.2f}" for c in found["corpora"].values()]
     pictures = found["pictures"]
