@@ -86,7 +86,7 @@ def fit(
 @click.option(
     "--tolerance",
     type=float,
-    default=2.0,
+    default=1.0,
     show_default=True,
     help="Of a regressor that reads the labels, in its errors.",
 )

@@ -58,3 +58,12 @@ def test_errors_are_one_line(sentio, tmp_path):
     found = sentio("fit", "--data", "nothing:here", "--set", "size=huge")
     assert found.exit_code == 1
     assert "size" in found.stderr
+
+
+def test_the_commands_filters_are_the_modules():
+    """The command is read before Keras is: it names them itself."""
+    from sentio_tf.cli.gan import sample as command
+    from sentio_tf.gan import sample as module
+
+    given = {option.name: option.default for option in command.params}
+    assert (given["min_confidence"], given["tolerance"]) == (module.MIN_CONFIDENCE, module.TOLERANCE)
