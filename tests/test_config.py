@@ -55,9 +55,9 @@ def test_wrong_values(override, message):
 
 def test_a_misspelt_term_has_the_nearest_as_a_hint():
     with pytest.raises(
-        ConfigError, match=r"terms: unknown key 'atention'; did you mean attention\? known are hard, soft"
+        ConfigError, match=r"terms: unknown key 'attentin'; did you mean attention\? known are hard, soft"
     ):
-        config.load(None, ["terms.atention=1"], config.DistillConfig)
+        config.load(None, ["terms.attentin=1"], config.DistillConfig)
     with pytest.raises(ConfigError, match=r"terms.soft: expected float, a finite one, received inf"):
         config.load(None, ["terms.soft=.inf"], config.DistillConfig)
 
