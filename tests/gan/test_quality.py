@@ -122,7 +122,10 @@ def moved(share: float):
     return lambda x: np.roll(x, round(share * x.shape[1]), axis=1)
 
 
-@pytest.mark.parametrize("how", [moved(0), moved(0.02), moved(0.053), moved(0.25), louder], ids=str)
+COPIES = ("as it was", "2 % later", "5.3 % later", "25 % later", "louder")
+
+
+@pytest.mark.parametrize("how", [moved(0), moved(0.02), moved(0.053), moved(0.25), louder], ids=COPIES)
 def test_copies_are_found(known, other, how):
     """At their place or moved, as training moves what the discriminator sees, and at another level."""
     rng = np.random.default_rng(9)
