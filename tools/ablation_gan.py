@@ -310,6 +310,7 @@ def picture(result: dict[str, Any]) -> None:
         ax.set_yticks(range(len(pairs)), [f"{a} - {b}" for a, b in pairs])
         ax.set_ylim(len(pairs) - 0.5, -0.5)
         ax.set_title(title, loc="left", fontsize=10)
+        ax.locator_params(axis="x", nbins=4)
         ax.grid(axis="x", color="#e3e6ec")
         for side in ("top", "right", "left"):
             ax.spines[side].set_visible(False)
