@@ -20,7 +20,8 @@ def gan(result: dict, table: Table) -> list[str]:
         f"A small CRNN (`configs/ablation-gan.yaml`) on the training part of MUSIFEAST-17 and Panda 4Q (split "
         f"`{result['split'][:12]}`, by artist), {result['steps']} steps in every condition, scale {result['scale']}. "
         "The GAN (`configs/gan-compact.yaml`) is one, trained on the same training part; each seed draws a corpus of "
-        "its own from it. No interval and no deviation over seeds here knows how another GAN would have turned out. "
+        "its own from it, as large as the training part, and half of what a network hears is of that. No interval and "
+        "no deviation over seeds here knows how another GAN would have turned out. "
         f"Judged on real test music: CCC on {songs['ccc']} rated songs of MUSIFEAST-17, share on the "
         f"right side of the axis on {songs['side']} songs of Panda 4Q. Mean over seeds, 95 % bootstrap over artists.",
         "",
