@@ -91,10 +91,10 @@ def draw_curves(out: Path, *, least: float) -> None:
             ax.axhline(least, color=FAINT, linestyle=":", linewidth=1)
         if ax.get_legend_handles_labels()[0]:
             ax.legend(fontsize=8, framealpha=0.85, edgecolor="white", ncols=1 if len(lines) < 3 else 2)
-        if len(lines) > 2:  # shares of 0 to 1, and room for what the lines are
-            ax.set_ylim(0, 1.4)
-            ax.set_yticks(np.linspace(0, 1, 6))
-            ax.legend_.set_loc("upper left")
+            if len(lines) > 2:  # shares of 0 to 1, and room for what the lines are
+                ax.set_ylim(0, 1.4)
+                ax.set_yticks(np.linspace(0, 1, 6))
+                ax.legend_.set_loc("upper left")
     figure.suptitle(out.name, fontsize=9, color=FAINT, x=0.01, ha="left")
     _save(figure, out / "curves.png", dpi=100)
 
