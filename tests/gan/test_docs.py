@@ -45,9 +45,9 @@ def here(words: list[str], source: str) -> list[str]:
     return [*kept, *SHORT[" ".join(words[:2])].split()]
 
 
+@pytest.mark.slow  # each step has faster tests of its own
 @pytest.mark.parametrize(
-    ("name", "heading"),
-    [("docs/gan.md", "# Generated spectrograms"), pytest.param("README.md", "## Generate", marks=pytest.mark.slow)],
+    ("name", "heading"), [("docs/gan.md", "# Generated spectrograms"), ("README.md", "## Generate")]
 )
 def test_they_run_from_the_split_to_the_network(name, heading, source, cache, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
