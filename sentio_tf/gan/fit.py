@@ -23,16 +23,14 @@ from ..errors import ConfigError, DataError, SentioError
 from ..pipeline.checks import check_tracks
 from ..training.callbacks import History, Progress
 from ..training.fit import divided
+from ..training.plan import Part, Plan, planner
 from ..training.run import (
     COMMIT,
     TRAINED,
-    Part,
-    Plan,
     claim,
     environment,
     finished,
     labels_hash,
-    planner,
     read_tracks,
     write_csv,
     write_json,

@@ -26,15 +26,13 @@ from ..evaluation.predictions import AXES, SCALE
 from ..evaluation.summary import summarize
 from ..models import classical
 from ..pipeline.vectors import SETS, needs_audio, split_sets, vectors
+from .plan import FINAL, Part, planner
 from .run import (
     COMMIT,
-    FINAL,
-    Part,
     claim,
     environment,
     finished,
     labels_hash,
-    planner,
     prediction_row,
     read_tracks,
     reopen,
@@ -83,7 +81,7 @@ def fit(
 
     Args:
         cache: folder of renderings, features and caches; None: `config.cache_root()`.
-        split, allow_divided, purge_divided: see `run.plan`.
+        split, allow_divided, purge_divided: see `plan.plan`.
         skip_missing: leave tracks out whose file, or row in a table of features, is missing.
         workers: processes that compute features; None: one a core.
 

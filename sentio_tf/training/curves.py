@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ..errors import ConfigError
-from .run import FINAL
+from .plan import FINAL
 
 FILE = "curves.png"
 INK, FAINT, GRID = "#1f2430", "#8a90a0", "#e3e6ec"

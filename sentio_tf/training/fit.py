@@ -39,21 +39,18 @@ from .domain import calibrate, fit_domain
 from .frozen import Answers, divide
 from .lesson import Lesson
 from .memory import check_memory, told
+from .plan import FINAL, Part, planner, validation_part
 from .run import (
     COMMIT,
-    FINAL,
-    Part,
     claim,
     environment,
     finished,
     known_songs,
     labels_hash,
-    planner,
     prediction_row,
     read_tracks,
     reopen,
     songs_via,
-    validation_part,
     write_json,
     write_predictions,
 )
@@ -100,7 +97,7 @@ def fit(
         split: a file of `sentio-tf data split`; None: folds are made from config.seed.
         start: a finished run on the same songs and split, from whose models training goes on.
         school: teachers, see `distill`; songs without a label learn from them, too.
-        allow_divided, purge_divided: what to do with a split that divides groups, see `run.plan`.
+        allow_divided, purge_divided: what to do with a split that divides groups, see `plan.plan`.
         skip_missing: leave tracks without their file out.
         only: names of the parts to train now ("0", "1", ..., "final"), so that several processes can
             share a run; the one that finds all parts complete writes the results, others return {}.

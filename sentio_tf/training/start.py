@@ -20,8 +20,9 @@ from ..models.weights import transfer
 from .apply import read_settings
 from .build import Builder, load_model
 from .frozen import Answers
+from .plan import Plan
 from .ridge_head import initialise
-from .run import Plan, trained_on
+from .run import trained_on
 
 PlanOf = Callable[[Path], Plan]  # a run -> the plan that it must have
 

@@ -30,8 +30,8 @@ from .apply import read_settings
 from .build import Builder, builder, heard_spec, load_model, rest
 from .distiller import Layout
 from .lesson import Lesson
+from .plan import Plan
 from .quantize_aware import plain
-from .run import Plan
 from .start import PlanOf, check_same_songs, digest_of
 from .voice import Voice, resting_stages
 

@@ -19,7 +19,8 @@ from sentio_tf.export import NON_COMMERCIAL, OWN, corpora_behind, default_licenc
 from sentio_tf.training import apply, classical, generated
 from sentio_tf.training import fit as training
 from sentio_tf.training.fit import fit
-from sentio_tf.training.run import plan, read_tracks
+from sentio_tf.training.plan import plan
+from sentio_tf.training.run import read_tracks
 
 from .conftest import RATE, SONGS, quiet
 

@@ -168,7 +168,8 @@ def test_live_answers_are_the_stored_ones(run, tmp_path):
 def lessons(run, *sets, teachers=None, cache=None, report=lambda _: None):
     """What fold 0 of a student would learn from."""
     from sentio_tf.models import MODELS
-    from sentio_tf.training.run import plan, read_tracks
+    from sentio_tf.training.plan import plan
+    from sentio_tf.training.run import read_tracks
     from sentio_tf.training.teachers import School
     from sentio_tf.training.teachers import teachers as opened
 
@@ -468,7 +469,8 @@ def test_a_plan_is_foreseen_of_the_songs_that_a_run_has_kept(run, tmp_path):
     """A file that did not decode for the teacher will not for the student."""
     from functools import partial
 
-    from sentio_tf.training.run import plan, read_tracks
+    from sentio_tf.training.plan import plan
+    from sentio_tf.training.run import read_tracks
     from sentio_tf.training.start import foreseen
 
     tracks = read_tracks(run["sources"], report=lambda _: None)

@@ -12,7 +12,7 @@ from sentio_tf.training import fit as training
 from sentio_tf.training.build import heard_spec, load_model
 from sentio_tf.training.callbacks import TrackValidation, score
 from sentio_tf.training.optimizer import PhasedAdamW
-from sentio_tf.training.run import plan, validation_part
+from sentio_tf.training.plan import plan, validation_part
 
 
 def table(path):

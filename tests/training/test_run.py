@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from sentio_tf import corpora
+from sentio_tf.config import ClassicalConfig
 from sentio_tf.corpora import split
 from sentio_tf.corpora.track import Track
 from sentio_tf.errors import ConfigError, DataError
 from sentio_tf.training import run as shared
-from sentio_tf.training.run import plan
+from sentio_tf.training.plan import plan
 
 
 def tracks(n=24, groups=12):
@@ -105,7 +106,7 @@ def test_what_is_left_out_is_another_experiment(tmp_path):
     kept, purged = plan(tracks(), **options, allow_divided=True), plan(tracks(), **options, purge_divided=True)
     assert kept.hash == purged.hash
     assert kept.exact != purged.exact
-    made = shared.ClassicalConfig()
+    made = ClassicalConfig()
     claim = {"labels_and_audio": "x"}
     shared.claim(tmp_path / "r", made, ["folder:x"], tracks(), work=kept, **claim)
     (tmp_path / "r" / "fold-0").mkdir()
