@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -126,6 +127,23 @@ def test_without_git(monkeypatch):
 
     monkeypatch.setattr(shared.subprocess, "run", none)
     assert shared.git_commit() == ""
+
+
+def test_an_experiment_that_publishes_stays_of_its_commit(tmp_path):
+    for name in ("sentio_tf/a.py", "results/a.json", "docs/a.md"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("1\n")
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "a"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    commit = shared.git_commit(tmp_path)
+    assert len(commit) == 12
+    (tmp_path / "results/a.json").write_text("2\n")
+    (tmp_path / "docs/a.md").unlink()
+    assert shared.git_commit(tmp_path) == commit
+    (tmp_path / "sentio_tf/a.py").write_text("2\n")
+    assert shared.git_commit(tmp_path) == commit + "-dirty"
+    assert shared.git_commit(tmp_path / "docs") == ""  # not the root of a checkout
 
 
 @pytest.mark.parametrize("content", [b"MThd\x00\x00\x00\x06\x00\x02\x00\x00\x00\x00", b"MThd", b"", b"\x00" * 50])

@@ -30,6 +30,8 @@ from .plan import Config, Plan
 
 TRAINED = "trained.csv"
 SONG = ("key", "group", "together", "recording")  # its columns, beside `via`
+ROOT = Path(__file__).resolve().parents[2]
+PUBLISHED = ("results", "docs")
 
 
 def read_tracks(
@@ -267,18 +269,24 @@ def command() -> str:
     return shlex.join(["sentio-tf", *words]) if known else "called from Python"
 
 
-def git_commit() -> str:
-    """Commit of this project's checkout, `-dirty` if changed; empty outside one or without git."""
-    root = Path(__file__).resolve().parents[2]
+def git_commit(root: Path = ROOT) -> str:
+    """Commit of the checkout `root`, `-dirty` if what computes is changed; empty outside one or without git.
+
+    What is published, `results` and `docs`, computes nothing: an experiment that writes there as it goes on is of one
+    commit.
+    """
 
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
         return done.stdout.strip() if done.returncode == 0 else ""
 
     try:
-        if Path(git("rev-parse", "--show-toplevel") or "/nowhere").resolve() != root:
+        if Path(git("rev-parse", "--show-toplevel") or "/nowhere").resolve() != root.resolve():
             return ""
-        return git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+        commit = git("describe", "--always", "--abbrev=12", "--exclude=*")
+        code = [".", *(f":!{name}" for name in PUBLISHED)]
+        changed = git("--no-optional-locks", "status", "--porcelain", "--untracked-files=no", "--", *code)
+        return commit + ("-dirty" if commit and changed else "")
     except OSError:
         return ""
 
