@@ -144,6 +144,8 @@ def test_an_experiment_that_publishes_stays_of_its_commit(tmp_path):
     (tmp_path / "sentio_tf/a.py").write_text("2\n")
     assert shared.git_commit(tmp_path) == commit + "-dirty"
     assert shared.git_commit(tmp_path / "docs") == ""  # not the root of a checkout
+    (tmp_path / ".git" / "index").write_bytes(b"?")
+    assert shared.git_commit(tmp_path) == "", "whether anything is changed cannot be said"
 
 
 @pytest.mark.parametrize("content", [b"MThd\x00\x00\x00\x06\x00\x02\x00\x00\x00\x00", b"MThd", b"", b"\x00" * 50])

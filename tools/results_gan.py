@@ -72,6 +72,10 @@ def _cell(c: dict) -> str:
     return f"{c['difference']:+.3f} [{c['low']:+.2f}, {c['high']:+.2f}], p {c['p_holm']:.3f}"
 
 
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
 def _quality(found: dict, table: Table) -> list[str]:
     status, quality = found["status"], found["quality"]
     if not quality:
@@ -79,7 +83,7 @@ def _quality(found: dict, table: Table) -> list[str]:
             return [f"The training of the GAN has failed after {status['epoch']} epochs: {status['why']}.", ""]
         return ["The GAN is not trained yet.", ""]
     levels = ("generated", "ceiling", "floor")
-    cells = [[name, *(f"{quality[level][name]:.3f}" for level in levels)] for name in SCORES]
+    cells = [[name, *(_number(quality[level][name], 3) for level in levels)] for name in SCORES]
     for axis in AXES:
         made, real = (quality[level]["fidelity"][axis] for level in ("generated", "ceiling"))
         cells.append([f"{axis}, CCC of an independent reader", f"{made['ccc']:.3f}", f"{real['ccc']:.3f}",
@@ -93,7 +97,7 @@ def _quality(found: dict, table: Table) -> list[str]:
         else ""
     )
     kept = [f"{c['passed']} of {c['drawn']}" for c in found["corpora"].values()]
-    wrong = [f"{c['passed_mislabelled'] or 0:.2f}" for c in found["corpora"].values()]
+    wrong = [_number(c["passed_mislabelled"], 2) for c in found["corpora"].values()]
     pictures = found["pictures"]
     shown = [
         f"![{words}]({pictures[name]})"
@@ -101,8 +105,8 @@ def _quality(found: dict, table: Table) -> list[str]:
         if name in pictures
     ]
     drawn = (
-        f" Draws that pass the filters, a seed each: {', '.join(kept)}; with the label of another draw the reader "
-        f"would let {', '.join(wrong)} of them pass."
+        f" Draws that pass the filters, a seed each: {', '.join(kept)}; of those that the discriminator lets pass, the "
+        f"reader would take {', '.join(wrong)} with the label of another draw."
         if kept
         else ""
     )

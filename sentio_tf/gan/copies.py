@@ -13,7 +13,6 @@ from .profile import POOL, Profile, small
 NEAR = 0.05  # quantile of real songs that stands for "nearer than songs are"
 FACTOR = 3.0  # times as many near ones as real music has are called copies
 PHASES = 2  # places of a step of a small picture that windows are compared at: a quarter of a step is left at most
-CHUNK = 16  # spectrograms compared at a time
 
 
 @dataclass(frozen=True)
@@ -24,16 +23,15 @@ class Windows:
     song: np.ndarray
 
     @classmethod
-    def of(cls, songs: Iterable[Iterable[np.ndarray]]) -> Windows:
-        """Of the windows of songs, log-mels `(128, frames)` or `(128, frames, 1)` [dB], each at `PHASES` places."""
+    def of(cls, windows: Iterable[tuple[int, np.ndarray]]) -> Windows:
+        """Of pairs of a song's number and a window, log-mel `(128, frames[, 1])` [dB], each at `PHASES` places."""
         found: list[np.ndarray] = []
         song: list[int] = []
-        for number, windows in enumerate(songs):
-            for window in windows:
-                x = np.asarray(window, np.float64).reshape(len(window), -1)
-                step = x.shape[1] / POOL[1]
-                found += [small(np.roll(x, -round(step * i / PHASES), axis=1)) for i in range(PHASES)]
-                song += [number] * PHASES
+        for number, window in windows:
+            x = np.asarray(window, np.float64).reshape(len(window), -1)
+            step = x.shape[1] / POOL[1]
+            found += [small(np.roll(x, -round(step * i / PHASES), axis=1)).astype(np.float32) for i in range(PHASES)]
+            song += [number] * PHASES
         return cls(np.asarray(found, np.float32).reshape(-1, *POOL), np.asarray(song, int))
 
 
@@ -55,7 +53,7 @@ def memorisation(of: Profile, known: Windows, held: Profile) -> dict[str, Any]:
     spread = np.maximum(known.small.std(axis=(0, 2)), 1e-6)
     found = {}
     for name, some in (("held", held), ("made", of)):
-        nearest = np.sort(_to_songs(_level_free(some.small, spread), _level_free(known.small, spread), known.song))
+        nearest = np.sort(_to_songs(some.small, known, spread))
         found[name] = nearest[:, 0], nearest[:, 0] / np.maximum(nearest[:, 1], 1e-9)
     limits = [float(np.quantile(values, NEAR)) for values in found["held"]]
     near, copied = (float((values < limit).mean()) for values, limit in zip(found["made"], limits, strict=True))
@@ -76,19 +74,18 @@ def _level_free(x: np.ndarray, spread: np.ndarray) -> np.ndarray:
     return (x - x.mean(axis=(1, 2), keepdims=True)) / spread[:, None]
 
 
-def _to_songs(a: np.ndarray, b: np.ndarray, song: np.ndarray) -> np.ndarray:
-    """Distances `(n, songs)` of pictures `a` to the nearest window `b` of each song, over all shifts in time."""
-    names = np.unique(song)
+def _to_songs(small: np.ndarray, known: Windows, spread: np.ndarray) -> np.ndarray:
+    """Distances `(n, songs)` of small pictures to the nearest window of each song, over all shifts in time."""
+    a = _level_free(small, spread)
     steps = a.shape[2]
-    ours, theirs = (np.moveaxis(np.fft.rfft(x, axis=2), 2, 0) for x in (a, b))  # (frequencies, n, bands)
-    theirs = theirs.conj().transpose(0, 2, 1)
-    squares = (b**2).sum(axis=(1, 2))
+    ours = np.moveaxis(np.fft.rfft(a, axis=2), 2, 0)  # (frequencies, n, bands)
+    squares = (a**2).sum(axis=(1, 2))[:, None]
+    names = np.unique(known.song)
     found = np.empty((len(a), len(names)))
-    for start in range(0, len(a), CHUNK):
-        rows = slice(start, start + CHUNK)
+    for k, name in enumerate(names):  # song by song: what all windows take grows with the corpus
+        b = _level_free(known.small[known.song == name], spread)
+        theirs = np.moveaxis(np.fft.rfft(b, axis=2).conj(), 0, 2)  # (bands, frequencies, m)
         # |a - shifted b|^2 = |a|^2 + |b|^2 - 2 (a, shifted b), and a circular shift leaves |b| as it is.
-        alike = np.fft.irfft(ours[:, rows] @ theirs, n=steps, axis=0).max(axis=0)
-        between = (a[rows] ** 2).sum(axis=(1, 2))[:, None] + squares - 2 * alike
-        for k, name in enumerate(names):
-            found[rows, k] = between[:, song == name].min(axis=1)
+        alike = np.fft.irfft(ours @ theirs.transpose(1, 0, 2), n=steps, axis=0).max(axis=0)
+        found[:, k] = (squares + (b**2).sum(axis=(1, 2)) - 2 * alike).min(axis=1)
     return np.sqrt(np.maximum(found, 0))

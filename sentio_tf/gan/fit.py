@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ from .reader import Reader
 from .run import FAILED, FINISHED, ROLES, TRAINING, save_networks, write_status
 from .scale import BandScale
 from .trainer import GAN
-from .watch import Checkpoint, Guard, Judge, verdict
+from .watch import Checkpoint, Guard, Judge, twins, verdict
 
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn")
 DONE = "done.json"
@@ -110,20 +110,35 @@ def fit(
             labels_and_audio=labels_hash(known, [pipeline.entry_id(t) for t in known]),
         )
         write_songs(out, train, held)
-        return _train(config, out, fold, work, part, train, held, store, diffaug, report)
+        return _train(config, out, Songs(fold, work, part, train, held, store), diffaug, report)
+
+
+@dataclasses.dataclass(frozen=True)
+class Songs:
+    """What a GAN is trained with: the part `part` of `work`, which `--fold` may have named, and where its mels are."""
+
+    fold: str
+    work: Plan
+    part: Part
+    train: Sequence[Track]
+    held: Sequence[Track]
+    store: pipeline.Cache
 
 
 @contextmanager
 def alone(out: Path) -> Iterator[None]:
     """Nobody else trains in the run directory meanwhile.
 
-    Raises: ConfigError if it cannot be made; SentioError while another process trains there.
+    Raises: ConfigError if it cannot be written; SentioError while another process trains there.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{out}: the run directory cannot be written ({error.strerror}); choose another") from None
-    with pipeline.Locks(out / "lock") as locks:
+    with ExitStack() as stack:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            locks = stack.enter_context(pipeline.Locks(out / "lock"))
+        except OSError as error:
+            raise ConfigError(
+                f"{out}: the run directory cannot be written ({error.strerror}); choose another"
+            ) from None
         if not locks.acquire(hashlib.sha256(b"gan").hexdigest(), wait=False):
             raise SentioError(
                 f"{out}: expected a run that nobody trains now, received one that another process does; wait for it, "
@@ -135,16 +150,12 @@ def alone(out: Path) -> Iterator[None]:
 def _train(
     config: GanConfig,
     out: Path,
-    fold: str,
-    work: Plan,
-    part: Part,
-    train: Sequence[Track],
-    held: Sequence[Track],
-    store: pipeline.Cache,
+    given: Songs,
     diffaug: keras.Sequential | None,
     report: Callable[[str], None],
 ) -> dict[str, Any]:
     """What `fit` does once it is known with which songs: from the networks to `quality.json`."""
+    work, part, train, held, store = given.work, given.part, given.train, given.held, given.store
     folder = out / f"fold-{part.name}"
     if done := finished(folder):
         if why := done.get("failed"):
@@ -170,7 +181,7 @@ def _train(
     guard = Guard(config, objective.least)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(
-        out, folder / "checkpoint.npz", guard, history, purpose=f"{configuration.dump(config)}{work.exact}{fold}"
+        out, folder / "checkpoint.npz", guard, history, purpose=f"{configuration.dump(config)}{work.exact}{given.fold}"
     )
     epochs = checkpoint.restore(gan)
     if epochs:
@@ -194,7 +205,9 @@ def _train(
     if guard.finite:  # else the networks of the last whole epoch stay
         save_networks(out, gan)
         mels = gan.sample(jury.asked, seed=config.seed + 1)  # not those that the epochs were judged by
-        result = jury.levels(scale, mels, jury.asked)
+        result = jury.levels(
+            scale, mels, jury.asked, twins(lambda of: gan.sample(of, seed=config.seed + 1), jury.asked)
+        )
         result["clipped"] = float(np.mean([scale.clipped_share(x[None]) for x in songs(train, store)]))
     sheets.draw_curves(out, least=objective.least)
     end = {"failed": guard.failed} if guard.failed else {}
@@ -274,14 +287,6 @@ def songs(tracks: Sequence[Track], store: pipeline.Cache) -> Iterator[np.ndarray
         yield pipeline.crop(values, max(0, (len(values) - N_FRAMES) // 2), N_FRAMES)
 
 
-def windows(tracks: Sequence[Track], store: pipeline.Cache) -> Iterator[Iterator[np.ndarray]]:
-    """Of each track its windows `(128, 1292, 1)` in dB, each half over the next, up to its end."""
-    for track in tracks:
-        values = store.read(track)
-        last = max(0, len(values) - N_FRAMES)
-        yield (pipeline.crop(values, start, N_FRAMES) for start in sorted({*range(0, last, N_FRAMES // 2), last}))
-
-
 def write_songs(out: Path, train: Sequence[Track], held: Sequence[Track]) -> None:
     """`trained.csv` with the role of each song, which a corpus of samples carries on."""
     groups = components([*train, *held])
@@ -328,17 +333,35 @@ class Jury:
         """Log-mels of the validation songs."""
         return songs(self.held_tracks, self.store)
 
+    def known_tracks(self) -> list[Track]:
+        """As many training songs as there are validation songs; by a draw, since songs come corpus by corpus."""
+        order = np.random.default_rng(self.config.seed).permutation(len(self.train_tracks))
+        return [self.train_tracks[i] for i in order[: len(self.held_tracks)]]
+
     def known(self) -> tuple[np.ndarray, Callable[[], Iterator[np.ndarray]]]:
-        """Conditions of as many training songs as there are validation songs, and what makes their log-mels."""
-        some = self.train_tracks[: len(self.held_tracks)]
+        """Conditions of `known_tracks`, and what makes their log-mels."""
+        some = self.known_tracks()
         asked = conditions.conditions(conditions.targets(some), self.config.sign_value)
         return asked, lambda: songs(some, self.store)
 
-    def levels(self, scale: BandScale, mels: Iterable[np.ndarray], asked: np.ndarray) -> dict[str, Any]:
-        """`quality.levels` of log-mels [dB] and the conditions `(n, 2)` that they were made of."""
+    def levels(
+        self,
+        scale: BandScale,
+        mels: Iterable[np.ndarray],
+        asked: np.ndarray,
+        twins: tuple[Profile, np.ndarray] | None = None,
+    ) -> dict[str, Any]:
+        """`quality.levels` of log-mels [dB], the conditions `(n, 2)` that they were made of, and `twins` as there."""
         noise = quality.noise(scale.mean, scale.std, len(asked), frames=N_FRAMES, seed=self.config.seed)
         labels = (self.of_train, self.of_held, asked)
-        known = Windows.of(windows(self.train_tracks, self.store))
+        known = Windows.of(pipeline.windows(self.train_tracks, self.store))
         return quality.levels(
-            self.train, self.held, profile(mels), profile(noise), known, labels=labels, seed=self.config.seed
+            self.train,
+            self.held,
+            profile(mels),
+            profile(noise),
+            known,
+            labels=labels,
+            twins=twins,
+            seed=self.config.seed,
         )

@@ -96,18 +96,21 @@ def pictures(of: Profile, scale: Profile) -> np.ndarray:
     return (of.small / spread[:, None]).reshape(len(of), -1)
 
 
-def diversity(of: Profile, reference: Profile, alike: np.ndarray | None = None) -> float:
+def diversity(of: Profile, reference: Profile, alike: np.ndarray | None = None) -> float | None:
     """Mean distance of two spectrograms of a set as a share of that of two reference songs; 0 where all are one.
 
-    Args: alike: rows `(n, ...)`; only spectrograms whose rows are equal are compared, if there are two of them. With
-        the conditions as rows, a generator that knows one picture for each condition has no diversity.
+    Args: alike: rows `(n, ...)`; only spectrograms whose rows are equal are compared. With the conditions as rows, a
+        generator that knows one picture for each condition has no diversity.
+
+    Returns: None where no two rows are equal.
     """
     own, real = (pictures(p, reference) for p in (of, reference))
     pairs = ~np.eye(len(own), dtype=bool)
     if alike is not None:
         rows = np.asarray(alike).reshape(len(own), -1)
-        same = pairs & (rows[:, None] == rows[None]).all(axis=2)
-        pairs = same if same.any() else pairs
+        pairs &= (rows[:, None] == rows[None]).all(axis=2)
+        if not pairs.any():
+            return None
     mean = _apart(real, ~np.eye(len(real), dtype=bool))
     return _apart(own, pairs) / mean if mean > 0 else 0.0
 
@@ -138,17 +141,21 @@ def levels(
     known: Windows,
     *,
     labels: Sequence[np.ndarray],
+    twins: tuple[Profile, np.ndarray] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Everything, for `generated`, `ceiling` and `floor`.
 
     The ceiling compares held songs with training songs and lets the reader of labels, which knows held songs only,
     read training songs; the floor is noise, and for the labels their shuffle.  Composite scores are of equally many
-    spectrograms, the first ones: more of them are nearer to the reference whatever they are.
+    spectrograms: more of them are nearer to the reference whatever they are.  The diversity is of spectrograms with the
+    same condition, of noise, which has none, of all; None where no condition comes twice.
 
     Args:
         known: all windows of the training songs, of which `made` may be copies.
         labels: [valence, arousal] of `train`, `held` and the conditions of `made`, each `(n, 2)`.
+        twins: several samples of each of a few conditions, and these: the diversity of `made` is taken of them.
+        seed: of the draw of held songs, and of shuffles.
     """
     of_train, of_held, asked = labels
     reader = Reader.fit(held, of_held, train, of_train)
@@ -156,9 +163,12 @@ def levels(
     count = min(len(held), len(made), len(floor))
     found["samples"]["compared"] = count
     found["dimensions"] = dimensions(len(train), count)
-    for name, some, of in (("generated", made, asked), ("ceiling", held, of_held), ("floor", floor, None)):
+    order = np.random.default_rng(seed).permutation(len(held))  # songs come corpus by corpus, samples in no order
+    alike = {"generated": twins or (made, asked), "ceiling": (held, of_held), "floor": (floor, None)}
+    for name, some in (("generated", made), ("ceiling", held.take(order)), ("floor", floor)):
         scores = composite(train, some.take(np.arange(count)), limit=found["dimensions"])
-        found[name] = scores | {"diversity": diversity(some, train, of)}
+        same, of = alike[name]
+        found[name] = scores | {"diversity": diversity(same, train, of)}
     found["generated"]["fidelity"] = reader.fidelity(made, asked, seed=seed)
     found["ceiling"]["fidelity"] = reader.fidelity(train, of_train, seed=seed)
     found["memorisation"] = memorisation(made, known, held)

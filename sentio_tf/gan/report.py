@@ -19,7 +19,8 @@ def lines(found: dict[str, Any]) -> list[str]:
         head,
     ]
     for term in ("composite", *WEIGHTS, "diversity"):
-        out.append(f"{term:14}" + "".join(f"{found[name][term]:11.3f}" for name in COLUMNS))
+        values = [found[name][term] for name in COLUMNS]
+        out.append(f"{term:14}" + "".join(f"{'-':>11}" if v is None else f"{v:11.3f}" for v in values))
     for axis in ("valence", "arousal"):
         made, real = (found[name]["fidelity"][axis] for name in ("generated", "ceiling"))
         out.append(f"{axis + ' CCC':14}{made['ccc']:11.3f}{real['ccc']:11.3f}{made['shuffled']:11.3f}")

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import yaml
 
 from ..config import GanConfig, load
 from ..errors import ConfigError, ModelError
-from ..training.run import TRAINED, write_json
+from ..training.run import read_songs, write_json
 from .scale import BandScale
 from .trainer import GAN
 
@@ -100,8 +99,7 @@ def open_run(folder: Path, *, force: bool = False) -> GanRun:
         values = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         known = GanConfig.__dataclass_fields__
         config = load(None, kind=GanConfig, **{k: v for k, v in values.items() if k in known})
-        with (folder / TRAINED).open(newline="", encoding="utf-8") as file:
-            songs = [Song(*(row[name] for name in Song.__dataclass_fields__)) for row in csv.DictReader(file)]
+        songs = [Song(*(row[name] for name in Song.__dataclass_fields__)) for row in read_songs(folder)]
         targets = np.load(folder / "targets.npy", allow_pickle=False)
         with np.load(folder / "scale.npz", allow_pickle=False) as file:
             scale = BandScale(file["mean"], file["std"], name="decibels")

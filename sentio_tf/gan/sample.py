@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import math
+import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -89,6 +91,7 @@ def sample(
             f"expected min_confidence in [0, 1) and tolerance above 0, received {min_confidence} and {tolerance}"
         )
     run = open_run(folder, force=force)
+    out = out.resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(
             f"{out}: expected an empty or new folder for the corpus, received one that is not; choose another"
@@ -101,6 +104,7 @@ def sample(
             f"warning: {count} spectrograms of {songs} songs, more than {RATIO:g} each; what is learnt from them is "
             "the GAN rather than music"
         )
+    choice = Choice(way, min_confidence, tolerance, sounds, seed)
     rng = np.random.default_rng(seed)
     beyond = conditions.outside(
         conditions.draw(run.targets, 1000, way=way, rng=rng), run.targets, run.config.sign_value
@@ -116,7 +120,7 @@ def sample(
         beside = TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent)  # a corpus is whole or none
         part = Path(beside.name) / out.name
         part.mkdir()
-        rows, counts = _draw(run, part, count, way, min_confidence, tolerance, sounds, rng, seed, progress)
+        rows, counts = _draw(run, part, count, choice, rng, progress)
         about = {
             "kept": len(rows),
             **counts,
@@ -140,7 +144,9 @@ def sample(
         writer.writeheader()
         writer.writerows(rows)
         write_bytes(part / LABELS, text.getvalue().encode())
-        part.replace(out)
+        out.mkdir(exist_ok=True)
+        for name in sorted(part.iterdir(), key=lambda path: path.name == LABELS):  # labels last: then it is a corpus
+            shutil.move(name, out / name.name)  # `out` may be a file system of its own
     except OSError as error:
         raise DataError(f"{out}: cannot be written ({error.strerror}); choose another folder") from None
     finally:
@@ -149,19 +155,26 @@ def sample(
     return about
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What is drawn and kept; fields as the arguments of `sample`."""
+
+    way: str
+    min_confidence: float
+    tolerance: float
+    sounds: int
+    seed: int
+
+
 def _draw(
     run: GanRun,
     out: Path,
     count: int,
-    way: str,
-    min_confidence: float,
-    tolerance: float,
-    sounds: int,
+    choice: Choice,
     rng: np.random.Generator,
-    seed: int,
     progress: Callable[[str, int, int], None] | None,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Rows of `labels.csv` of what was kept and written, and how the filters did.
+    """Rows of `labels.csv` of what was kept and written, and how the filters did; `rng` draws the labels.
 
     `drawn` and `passed` spectrograms, more than are kept where the last draw passed more than were wanted; and of those
     that the discriminator let pass the share that the reader would take for another label, drawn by another one.
@@ -178,23 +191,23 @@ def _draw(
                 f"expected one draw in {TRIES} or more to be kept, received {passed} of {drawn}; lower "
                 "--min-confidence, raise --tolerance, or train the GAN on"
             )
-        goals = conditions.draw(run.targets, CHUNK, way=way, rng=rng)
+        goals = conditions.draw(run.targets, CHUNK, way=choice.way, rng=rng)
         asked = conditions.conditions(goals, run.config.sign_value)
         # A seed of its own: neighbouring seeds would draw each other's latents.
-        mels = spectrograms(generator, asked, seed=int(np.random.default_rng([seed, drawn]).integers(2**63)))
+        mels = spectrograms(generator, asked, seed=int(np.random.default_rng([choice.seed, drawn]).integers(2**63)))
         drawn += CHUNK
         confidence = 1 / (1 + np.exp(-watch.heard(discriminator, run.scale, mels, asked).astype(np.float64)))
         heard = reader.read(profile(mels))
-        confident = confidence > min_confidence
-        kept = confident & (reader.far(heard, asked) <= tolerance)
+        confident = confidence > choice.min_confidence
+        kept = confident & (reader.far(heard, asked) <= choice.tolerance)
         passed += int(kept.sum())
         other = np.roll(asked, 1, axis=0)
         differs = confident & (other != asked).any(axis=1)
-        strange += list(reader.far(heard, other)[differs] <= tolerance)
+        strange += list(reader.far(heard, other)[differs] <= choice.tolerance)
         for i in np.flatnonzero(kept)[: count - len(rows)]:
             name = f"{len(rows) + 1:06}"
             np.save(out / "spectrograms" / f"{name}{SUFFIX}", mels[i, :, :, 0].astype(np.float16))
-            if len(rows) < sounds:
+            if len(rows) < choice.sounds:
                 _write_sound(out / "audio" / f"{name}.wav", mels[i, :, :, 0])
             if len(shown) < SHEET:
                 shown.append(mels[i])

@@ -21,6 +21,7 @@ from . import conditions, listen, quality
 from .fit import REFERENCE, Jury, songs
 from .run import GanRun, open_run
 from .trainer import spectrograms
+from .watch import twins
 
 LEAST = 8  # samples
 SAMPLES = 256
@@ -69,10 +70,13 @@ def score(
     if corpus is None:
         rng = np.random.default_rng(seed)
         asked = jury.of_train[rng.integers(len(jury.of_train), size=samples)]
-        mels = list(spectrograms(run.generator(), asked, seed=seed))
+        generator = run.generator()
+        mels = list(spectrograms(generator, asked, seed=seed))
+        same = twins(lambda of: spectrograms(generator, of, seed=seed), jury.asked)
     else:
         mels, asked = _of_corpus(corpus, run, samples)
-    found = jury.levels(run.scale, mels, asked)
+        same = None
+    found = jury.levels(run.scale, mels, asked, same)
     found["unsound"] = about["unsound"]
     found["fidelity_filtered"] = about.get("tolerance") is not None
     if audio:

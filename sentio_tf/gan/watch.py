@@ -114,6 +114,16 @@ def reasons(config: GanConfig, least: float, logs: dict[str, float]) -> dict[str
     return found
 
 
+def twins(sample: Callable[[np.ndarray], np.ndarray], asked: np.ndarray) -> tuple[Profile, np.ndarray]:
+    """`ALIKE` samples of each of the first `SHEET` conditions, and the condition of each: what a diversity is taken of.
+
+    Args:
+        sample: conditions `(n, 2)` -> log-mels [dB].
+    """
+    same = np.repeat(asked[:SHEET], ALIKE, axis=0)
+    return profile(sample(same)), same
+
+
 class Judge(keras.callbacks.Callback):
     """After each epoch a sample sheet, `d_held` and `d_known`; every `judge_every` epochs composite and diversity.
 
@@ -151,8 +161,7 @@ class Judge(keras.callbacks.Callback):
         mels = gan.sample(self.asked if judged else self.asked[:SHEET], seed=self.config.seed)
         if judged:
             logs["composite"] = quality.composite(self.train, profile(mels))["composite"]
-            same = np.repeat(self.asked[:SHEET], ALIKE, axis=0)
-            made = profile(gan.sample(same, seed=self.config.seed))
+            made, same = twins(lambda of: gan.sample(of, seed=self.config.seed), self.asked)
             logs["diversity"] = quality.diversity(made, self.train, same)
         draw(self.folder / f"epoch-{epoch + 1:03}.png", mels[:SHEET], self.asked, f"epoch {epoch + 1}")
 

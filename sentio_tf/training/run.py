@@ -276,9 +276,9 @@ def git_commit(root: Path = ROOT) -> str:
     commit.
     """
 
-    def git(*arguments: str) -> str:
+    def git(*arguments: str) -> str | None:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
-        return done.stdout.strip() if done.returncode == 0 else ""
+        return done.stdout.strip() if done.returncode == 0 else None
 
     try:
         if Path(git("rev-parse", "--show-toplevel") or "/nowhere").resolve() != root.resolve():
@@ -286,7 +286,7 @@ def git_commit(root: Path = ROOT) -> str:
         commit = git("describe", "--always", "--abbrev=12", "--exclude=*")
         code = [".", *(f":!{name}" for name in PUBLISHED)]
         changed = git("--no-optional-locks", "status", "--porcelain", "--untracked-files=no", "--", *code)
-        return commit + ("-dirty" if commit and changed else "")
+        return "" if commit is None or changed is None else commit + ("-dirty" if changed else "")
     except OSError:
         return ""
 

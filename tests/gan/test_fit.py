@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,9 +14,10 @@ import pytest
 from sentio_tf import corpora
 from sentio_tf.config import GanConfig
 from sentio_tf.corpora import split as splits
+from sentio_tf.corpora.track import Track
 from sentio_tf.errors import ConfigError, DataError, ModelError, SentioError
 from sentio_tf.gan import sheets, watch
-from sentio_tf.gan.fit import alone, fit
+from sentio_tf.gan.fit import Jury, alone, fit
 from sentio_tf.gan.objectives import OBJECTIVES
 from sentio_tf.gan.run import open_run
 from sentio_tf.training.callbacks import History
@@ -69,6 +71,15 @@ def test_quality_stands_between_floor_and_ceiling(gan_run):
     assert found["ceiling"]["composite"] > found["floor"]["composite"]
     assert 0 <= found["clipped"] < 0.1
     assert set(found["generated"]["fidelity"]) == {"valence", "arousal"}
+
+
+def test_known_songs_are_a_draw_from_all_corpora(settings):
+    """Those of the first corpus alone would not be comparable with the validation songs."""
+    tracks = [Track(str(i), "ab"[i // 30], Path(), f"g{i}", valence_sign=1, arousal_sign=1) for i in range(60)]
+    jury = Jury(settings, *[None] * 5, tracks, tracks[:20], None)
+    asked, _ = jury.known()
+    assert len(asked) == 20
+    assert {t.corpus for t in jury.known_tracks()} == {"a", "b"}
 
 
 def test_the_saved_generator_answers_in_db(gan_run):
@@ -188,8 +199,15 @@ def test_two_processes_do_not_train_one_run(settings, source, split, cache, tmp_
         with pytest.raises(SentioError, match="that nobody trains now, received one that another process does; wait"):
             fit(settings, [source], out, split=split, cache=cache, report=quiet)
         assert [p.name for p in out.iterdir()] == ["lock"]
+
         other.stdin.close()
     with alone(out):
+        pass
+
+
+def test_a_run_directory_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "lock").mkdir()  # as a folder without leave to write: it is there, and no lock can be
+    with pytest.raises(ConfigError, match=r"the run directory cannot be written \("), alone(tmp_path):
         pass
 
 

@@ -111,7 +111,7 @@ def test_an_embedding_has_two_samples_a_dimension(count, wanted):
 
 @pytest.fixture(scope="module")
 def known():
-    return Windows.of([x] for x in music(60, 0))
+    return Windows.of(enumerate(music(60, 0)))
 
 
 def louder(x: np.ndarray) -> np.ndarray:
@@ -139,20 +139,23 @@ def test_copies_are_found(known, other, how):
 def test_a_copy_of_any_place_of_a_song_is_found(other):
     """Songs that are longer than what is made of them: windows lie half over each other."""
     songs = [np.concatenate(pair, axis=1) for pair in zip(music(40, 3), music(40, 4), strict=True)]
-    known = Windows.of([x[:, i : i + FRAMES] for i in range(0, FRAMES + 1, FRAMES // 2)] for x in songs)
+    known = Windows.of(
+        (k, x[:, i : i + FRAMES]) for k, x in enumerate(songs) for i in range(0, FRAMES + 1, FRAMES // 2)
+    )
     cut = profile(x[:, 40 : 40 + FRAMES] for x in songs)
     assert known.small.shape == (2 * 3 * 40, 16, 81)
     assert memorisation(cut, known, other)["verdict"] == "copies"
 
 
 def test_distances_are_the_least_over_all_shifts(rng):
-    a, b = rng.standard_normal((3, 16, 81)), rng.standard_normal((5, 16, 81))
+    a, b = (x - x.mean(axis=(1, 2), keepdims=True) for x in (rng.standard_normal((k, 16, 81)) for k in (3, 5)))
     song = np.array([0, 0, 1, 1, 2])
     wanted = [
         [min(np.linalg.norm(x - np.roll(y, s, axis=1)) for y in b[song == k] for s in range(81)) for k in range(3)]
         for x in a
     ]
-    np.testing.assert_allclose(copies._to_songs(a, b, song), wanted, rtol=1e-9)
+    found = copies._to_songs(a, Windows(b, song), np.ones(16))
+    np.testing.assert_allclose(found, wanted, rtol=1e-9)
 
 
 def test_other_songs_are_no_copies(known, other):
@@ -173,7 +176,7 @@ def test_a_blurred_mean_is_near_and_no_copy(known, other):
 
 def test_one_training_song_is_not_enough(other):
     with pytest.raises(ValueError, match="two training songs"):
-        memorisation(other, Windows.of([music(3, 0)]), other)
+        memorisation(other, Windows.of((0, x) for x in music(3, 0)), other)
 
 
 def test_one_picture_a_condition_has_no_diversity(real):
@@ -183,8 +186,37 @@ def test_one_picture_a_condition_has_no_diversity(real):
     conditions = np.array([[(-1) ** (i % 2), (-1) ** (i // 2 % 2)] for i in range(16)]) * 0.5
     assert quality.diversity(mels, real) > 0.3
     assert quality.diversity(mels, real, conditions) == pytest.approx(0, abs=1e-5)
-    every = np.arange(32).reshape(16, 2)  # no two alike: all are compared
-    assert quality.diversity(mels, real, every) == quality.diversity(mels, real)
+    assert quality.diversity(mels, real, np.arange(32).reshape(16, 2)) is None, "no condition comes twice"
+
+
+def levels_of(train, held, made, known, asked, **given):
+    labels = [np.random.default_rng(k).uniform(-1, 1, (len(some), 2)) for k, some in enumerate((train, held))]
+    floor = profile(quality.noise(np.zeros(128), np.ones(128), 12, frames=FRAMES, seed=0))
+    return quality.levels(train, held, made, floor, known, labels=[*labels, asked], **given)
+
+
+def test_a_picture_a_rated_condition_has_no_diversity(real, other, known):
+    """Ratings are all different: the diversity is of twins, drawn for it, and of nothing where there are none."""
+    asked = np.random.default_rng(0).uniform(-1, 1, (12, 2))
+    pictures = music(12, 5)
+    made = profile(pictures)
+    same = profile(pictures[i // 4] for i in range(16)), np.repeat(asked[:4], 4, axis=0)
+    found = levels_of(real, other, made, known, asked, twins=same)
+    assert found["generated"]["diversity"] == pytest.approx(0, abs=1e-5)
+    assert found["ceiling"]["diversity"] is None
+    without = levels_of(real, other, made, known, asked)
+    assert without["generated"]["diversity"] is None
+    assert without["generated"]["composite"] == found["generated"]["composite"]
+
+
+def test_the_ceiling_is_of_a_draw_of_held_songs(real, other, known):
+    """Songs come corpus by corpus: the first of them are not what all are."""
+    held = profile([*music(20, 7), *(x - 30 for x in music(20, 8))])
+    asked = np.random.default_rng(0).uniform(-1, 1, (20, 2))
+    found = levels_of(real, held, profile(music(20, 9)), known, asked)
+    first = quality.composite(real, held.take(np.arange(20)), limit=found["dimensions"])["composite"]
+    assert found["samples"]["compared"] == 12
+    assert found["ceiling"]["composite"] < first - 0.02
 
 
 def test_diversity_is_a_share_of_musics(real, other):

@@ -1,6 +1,7 @@
 import csv
 import json
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,6 +52,20 @@ def test_it_says_how_it_was_drawn(made, gan_run):
     assert about["gan"] == open_run(gan_run).identity
     assert about["unsound"] == ""
     assert (made / "trained.csv").read_bytes() == (gan_run / "trained.csv").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["empty", "link", "here"])
+def test_any_empty_folder_takes_a_corpus(gan_run, tmp_path, monkeypatch, kind):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    out = {"empty": folder, "link": tmp_path / "link", "here": Path()}[kind]
+    if kind == "link":
+        out.symlink_to(folder)
+    if kind == "here":
+        monkeypatch.chdir(folder)
+    sample(gan_run.resolve(), out, 2, report=quiet, **ALL)
+    assert len(corpora.read(f"folder:{folder}")) == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == (["folder", "link"] if kind == "link" else ["folder"])
 
 
 def test_the_same_seed_is_the_same_corpus(gan_run, made, tmp_path):
