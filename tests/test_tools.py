@@ -1,5 +1,6 @@
 """The generators of tables and of the tune."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -111,3 +112,69 @@ def test_the_bundled_tune_is_the_composed_one(tmp_path, tune):
     again, bundled = decode.load(path), decode.load(tune)
     assert len(again) == len(bundled)
     assert np.corrcoef(again, bundled)[0, 1] > 0.999
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    return importlib.import_module
+
+
+def test_what_was_not_run_is_named(tool):
+    results = tool("results")
+    result = {"protocol": "out-of-fold, grouped", "command": "python tools/networks.py ROOT"}
+    made = {"vit-frozen": {"seeds": [0, 2], "seconds": 240}}
+    said = results.not_run(result, made)[0]
+    assert "seeds: `vit-frozen` 1." in said
+    assert "a seed is ten fits here and took, where it was run, `vit-frozen` 2 minutes of a core" in said
+    for name in set(results.SYSTEMS) - {"vit-frozen"}:
+        assert f"`{name}`" in said.split(";")[0]
+    complete = {name: {"seeds": list(results.SEEDS), "seconds": 1} for name in results.SYSTEMS}
+    assert results.not_run(result, complete) == []
+
+
+def test_every_other_run_of_the_reference_has_its_mark(tool):
+    """However many systems there are."""
+    results = tool("results")
+    others = sorted(set(results.SYSTEMS) - {"vit-frozen"})
+    assert len(others) >= 10
+    differs = {"difference": 0.1, "low": 0.0, "high": 0.2, "p_holm": 0.5, "value_a": 0.5}
+    metric = {"valence": "ccc", "arousal": "ccc", "quadrant": "accuracy"}
+    comparisons = [
+        {"a": name, "b": "vit-frozen", "axis": axis, "metric": metric[axis], "value_b": 0.4 - i / 100, **differs}
+        for i, name in enumerate(others)
+        for axis in metric
+    ]
+    row = {"system": "vit-frozen", **{axis: {kind: {"value": 0.5}} for axis, kind in metric.items()}}
+    page = results.network_verdicts(
+        {"comparisons": comparisons, "label": "rating", "rows": [row], "reference": "vit-frozen"}
+    )
+    for mark, name in zip(("¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹", "¹⁰"), others, strict=False):
+        assert any(line.startswith(f"| {results.SYSTEMS[name]}{mark} |") for line in page)
+        assert f"{mark} from another run of it, beside this system's: valence 0." in page[-2]
+
+
+@pytest.mark.parametrize(
+    ("config", "size"),
+    [
+        ({"model": "mobilevit", "architecture": {"size": "xs"}}, ["xs"]),
+        ({"model": "mobilevit", "architecture": {}}, ["xxs"]),
+        ({"model": "efficientnet_lite", "architecture": {"height": 64}}, ["lite0"]),
+        ({"model": "musicnn", "architecture": {"network": "msd"}}, []),
+    ],
+    ids=["of the configuration", "the default", "the only one", "none"],
+)
+def test_what_ships_is_named_by_its_size(tool, config, size):
+    assert tool("ship").size_of(config) == size
+
+
+def test_what_learnt_from_a_gan_does_not_ship(tool, tmp_path, monkeypatch):
+    from types import SimpleNamespace
+
+    ship = tool("ship")
+    card = SimpleNamespace(training={"generated": {"generated-made": 8}})
+    monkeypatch.setattr(ship, "Engine", lambda path: SimpleNamespace(card=card))
+    (tmp_path / "metrics.json").write_text('{"corpora": {"panda4q": {}}}')
+    monkeypatch.setattr(sys, "argv", ["ship.py", str(tmp_path), "x.tflite", "--config", "configs/x.yaml"])
+    with pytest.raises(SystemExit, match="trained on music that nobody made \\(generated-made\\), which does not ship"):
+        ship.main()

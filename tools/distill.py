@@ -151,6 +151,7 @@ def summarize(which: str, runs: Path, teacher: Path) -> None:
         "alone": STUDENTS[which].about,
         "rows": rows,
         "not_run": missing,
+        "seeds": list(SEEDS),
     }
     path = HERE / "results" / f"distill-{which}.json"
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

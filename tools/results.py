@@ -49,7 +49,7 @@ FLOORS = {
     "deam-corrected": "SVR on the same 41 features, 10-fold: R² .286 / .652",
     "deam-official": "SVR on the same 41 features, 10-fold: R² .418 / .457; openSMILE and XGBoost, 5-fold: .426 / .476",
 }
-MARKS = ("¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹")
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 SETS = {
     "recipe": "164 features",
     "extended": "193 features",
@@ -360,7 +360,7 @@ def network_verdicts(result: dict) -> list[str]:
         kind = "ccc" if c["metric"] == "ccc" else "accuracy"
         if abs(c["value_b"] - shown[c["axis"]][kind]["value"]) > 5e-4:
             others.setdefault(c["a"], []).append(f"{c['axis']} {c['value_b']:.3f}")
-    marks = dict(zip(others, MARKS, strict=False))
+    marks = {name: str(i).translate(RAISED) for i, name in enumerate(others, 1)}
     out = differences(
         found,
         f"Difference in {metric}, and in the share of right quadrants, from {SYSTEMS[result['reference']]} (named "

@@ -205,7 +205,7 @@ def known_songs(run: Path) -> list[dict[str, str]]:
     if silent := sorted(made - {row["via"] for row in rows}):
         raise ModelError(
             f"{run}: expected {TRAINED} with the songs that the GAN of {silent[0]} knows, received one of an earlier "
-            "version; give the command of its training again, which writes them"
+            "version; fit it again with another --out"
         )
     return rows
 

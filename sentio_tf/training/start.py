@@ -30,13 +30,15 @@ PlanOf = Callable[[Path], Plan]  # a run -> the plan that it must have
 def foreseen(tracks: Sequence[Track], divide: Callable[[Sequence[Track]], Plan]) -> PlanOf:
     """The plan that a run on the songs of `tracks` has, as far as it can be known before these are decoded.
 
-    What the run has left out, because it does not read, will be left out here.
+    What the run has left out of its corpora, because it does not read, will be left out here.  Of a corpus that the run
+    did not have nothing is: the plans are two then.
     """
 
     def plan_of(run: Path) -> Plan:
         theirs = trained_on(run)
+        names = {key.partition("/")[0] for key in theirs}
         try:
-            return divide([t for t in tracks if t.key in theirs] or tracks)
+            return divide([t for t in tracks if t.key in theirs or t.corpus not in names])
         except DataError:  # too few to be divided: a run on other songs, which the hashes of all say
             return divide(tracks)
 
