@@ -26,6 +26,11 @@ def musicnn_mel(y: np.ndarray, *, rfft: Callable[[np.ndarray], np.ndarray] = np.
     return np.log10(1 + np.float32(GAIN) * power)
 
 
+def decibels(mel: np.ndarray) -> np.ndarray:
+    """Frames `(frames, 96)` of `musicnn_mel` -> log-mel `(96, frames)` in dB above a power of 1e-4, at least 0."""
+    return 10 * mel.T
+
+
 def patches(mel: np.ndarray) -> np.ndarray:
     """Frames `(frames, bands)` -> patches `(n, 187, bands)`, n >= 1, side by side; the rule of `audio.windows`.
 

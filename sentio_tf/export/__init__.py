@@ -220,12 +220,10 @@ def keras_model(
     from . import graph
 
     deviation = Deviation.load(model_file(run, fold).with_name(FILE))
+    found = _read_domain(run, settings)
+    domain = (found["mean"], found["std"]) if found else None
     if not (spec := _front_end(settings)):
-        return graph.hearing_model(network, audio_of(settings).samples, deviation)
-    domain = None
-    if (run / "domain.npz").exists():  # of runs with a final model
-        with np.load(run / "domain.npz") as found:
-            domain = found["mean"], found["std"]
+        return graph.hearing_model(network, audio_of(settings).samples, domain=domain, deviation=deviation)
     return graph.waveform_model(network, spec=MelSpec(**spec), domain=domain, deviation=deviation, transform=transform)
 
 
@@ -239,11 +237,26 @@ def _front_end(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _domain(run: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """Threshold of the distance from the training music; it is made of the mel, so without one there is none."""
-    if not _front_end(settings) or not (run / "domain.npz").exists():
+    """Threshold of the distance from the training music, and what it rests on; empty without a distance."""
+    found = _read_domain(run, settings)
+    return {k: found[k].item() for k in ("threshold", "quantile", "out_of_fold")} if found else {}
+
+
+def _read_domain(run: Path, settings: dict[str, Any]) -> dict[str, np.ndarray]:
+    """`domain.npz` of a run with a final model; empty without one, or where it is of another mel than the network's.
+
+    A network without a mel (`sample_cnn`) has no distance, nor has `musicnn` of a run whose domain is of log-mels.
+    """
+    from ..layers.domain import GROUP
+    from ..models import OWN_MEL, WAVEFORM
+
+    model = settings.get("model", "")
+    bands = OWN_MEL[model].n_mels if model in OWN_MEL else 0 if model in WAVEFORM else MEL.n_mels
+    if not bands or not (run / "domain.npz").exists():
         return {}
     with np.load(run / "domain.npz") as found:
-        return {k: found[k].item() for k in ("threshold", "quantile", "out_of_fold")}
+        values = dict(found)
+    return values if len(values["mean"]) == 5 * bands // GROUP else {}
 
 
 def _golden(runner, audio: AudioContract) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from ..audio.mel import log_mel
 from ..contract import MEL, WINDOW_SAMPLES, MelSpec, SignatureContract, StreamContract
 from ..errors import ModelError
 from ..layers.deviation import StandardDeviation
-from ..layers.domain import DomainDistance
+from ..layers.domain import DomainDistance, lag_of
 from ..layers.logmel import LogMel, floored
+from ..layers.musicnn_mel import MusicnnDecibels, MusicnnMel
 from ..terminal import quiet
 from . import scopes
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 DISTANCE = "domain_distance"
 DEVIATION = "valence_arousal_std"
 FRONT_END = "front_end"
+MEL_INSIDE = "mel"
 
 
 def waveform_model(
@@ -58,10 +60,16 @@ def waveform_model(
     return keras.Model(waveform, outputs, name="predict")
 
 
-def hearing_model(network: keras.Model, samples: int, deviation: Deviation | None = None) -> keras.Model:
-    """As `waveform_model`, of a network that takes sound itself, `(batch, samples)` -> `(batch, 2)`; no distance.
+def hearing_model(
+    network: keras.Model,
+    samples: int,
+    *,
+    domain: tuple[np.ndarray, np.ndarray] | None = None,
+    deviation: Deviation | None = None,
+) -> keras.Model:
+    """As `waveform_model`, of a network that takes sound itself, `(batch, samples)` -> `(batch, 2)`.
 
-    Raises: ModelError if the network's input or output is another.
+    Raises: ModelError if the network's input or output is another, or it has a domain and makes no mel itself.
     """
     expected = (None, samples)
     if tuple(network.input_shape) != expected or tuple(network.output_shape) != (None, 2):
@@ -69,19 +77,36 @@ def hearing_model(network: keras.Model, samples: int, deviation: Deviation | Non
             f"expected a network {expected} -> (None, 2), received {network.input_shape} -> {network.output_shape}"
         )
     waveform = keras.Input((samples,), name=SignatureContract.input)
-    return keras.Model(waveform, _answers(network, deviation, waveform), name="predict")
+    if domain is None:
+        return keras.Model(waveform, _answers(network, deviation, waveform), name="predict")
+    front = next((layer for layer in network.layers if isinstance(layer, MusicnnMel)), None)
+    if front is None:
+        raise ModelError(f"expected a network that makes a mel itself, received {network.name}; leave the domain out")
+    outputs = _answers(network, deviation, waveform, front.output)
+    mel = MusicnnDecibels(name="decibels")(outputs.pop(MEL_INSIDE))
+    outputs[DISTANCE] = DomainDistance(*domain, lag=lag_of(front.spec), name=DISTANCE)(mel)
+    return keras.Model(waveform, outputs, name="predict")
 
 
-def _answers(network: keras.Model, deviation: Deviation | None, x) -> dict[str, Any]:
-    """Outputs of the network; the deviation stands outside it, in float whatever the network is quantised to."""
-    if deviation is None:
+def _answers(network: keras.Model, deviation: Deviation | None, x, mel=None) -> dict[str, Any]:
+    """Outputs of the network; the deviation stands outside it, in float whatever the network is quantised to.
+
+    With `mel`, a tensor inside the network, its value is another one, `MEL_INSIDE`.
+    """
+    inside = {SignatureContract.output: network.output}
+    if deviation is not None:
+        from ..training.deviation import before_head
+
+        inside[DEVIATION] = before_head(network)
+    if mel is not None:
+        inside[MEL_INSIDE] = mel
+    if len(inside) == 1:
         return {SignatureContract.output: network(x)}
-    from ..training.deviation import before_head
-
     # Inside the name of the network, by which the file's operators are found.
-    both = keras.Model(network.input, [network.output, before_head(network)], name=network.name)
-    answers, features = both(x)
-    return {SignatureContract.output: answers, DEVIATION: deviation.layer(name=DEVIATION)(features)}
+    found = dict(zip(inside, keras.Model(network.input, [*inside.values()], name=network.name)(x), strict=True))
+    if deviation is not None:
+        found[DEVIATION] = deviation.layer(name=DEVIATION)(found[DEVIATION])
+    return found
 
 
 Entry = tuple[str, tuple[int, ...], Callable[..., dict[str, Any]]]

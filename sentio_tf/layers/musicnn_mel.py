@@ -17,6 +17,8 @@ class MusicnnMel(keras.layers.Layer):
     `frames = 1 + samples // 256`; equal to `audio.musicnn_mel.musicnn_mel` within 1e-5.
     """
 
+    spec = SPEC
+
     def __init__(self, **kwargs):
         kwargs.setdefault("dtype", "float32")  # power spans 10 decades: never half precision
         super().__init__(**kwargs)
@@ -33,3 +35,18 @@ class MusicnnMel(keras.layers.Layer):
 
     def compute_output_shape(self, shape):
         return shape[0], None if shape[1] is None else SPEC.frames(shape[1]), SPEC.n_mels
+
+
+@keras.saving.register_keras_serializable("sentio_tf")
+class MusicnnDecibels(keras.layers.Layer):
+    """Output of `MusicnnMel` -> log-mel `(batch, 96, frames, 1)`: the twin of `audio.musicnn_mel.decibels`."""
+
+    def __init__(self, **kwargs):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(**kwargs)
+
+    def call(self, mel):
+        return 10 * ops.transpose(mel, (0, 2, 1))[..., None]
+
+    def compute_output_shape(self, shape):
+        return shape[0], shape[2], shape[1], 1

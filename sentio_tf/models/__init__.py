@@ -18,6 +18,8 @@ MODELS: dict[str, Callable[..., Any]] = {
 }
 # Models that take sound, `(batch, samples)`, at their rate [Hz]; the others take the log-mel.
 WAVEFORM = {"musicnn": 16_000, "sample_cnn": 22_050}
+# Of these, the ones whose first layers make a mel, and which.
+OWN_MEL = {"musicnn": musicnn.SPEC}
 # Where pretrained weights come from: name -> arguments of `build`.
 SOURCES = {"vit": vit.source, "musicnn": musicnn.source, "efficientnet_lite": efficientnet_lite.source}
 # What they take of a pretrained network beside its weights, from a network that was built of it.

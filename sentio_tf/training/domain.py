@@ -9,7 +9,7 @@ was left out, so about one song in a hundred of the same kinds of music is flagg
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,18 @@ from typing import Any
 import numpy as np
 
 from .. import pipeline
-from ..contract import N_FRAMES
+from ..audio import musicnn_mel
 from ..corpora.track import Track
-from ..layers.domain import GROUP, LAG
+from ..layers.domain import GROUP, LAG, lag_of
 
 QUANTILE = 0.99
 
 
-def features(window: np.ndarray) -> np.ndarray:
-    """Numpy twin of `DomainStatistics` for one window `(128, frames, 1)` -> `(160,)`."""
+def features(window: np.ndarray, lag: int = LAG) -> np.ndarray:
+    """Numpy twin of `DomainStatistics` for one window `(bands, frames, 1)` -> `(5 bands / 4,)`."""
     x = window[:, :, 0]
     mean, std = x.mean(axis=1), np.sqrt(x.var(axis=1) + 1e-3)
-    movement = np.abs(x[:, LAG:] - x[:, :-LAG]).mean(axis=1) + 1e-2
+    movement = np.abs(x[:, lag:] - x[:, :-lag]).mean(axis=1) + 1e-2
     step = np.abs(np.diff(x, axis=0)).mean(axis=1)
     step = np.append(step, step[-1]) + 1e-2
 
@@ -44,20 +44,29 @@ def features(window: np.ndarray) -> np.ndarray:
 
 
 def track_features(track: Track, cache: pipeline.Cache) -> np.ndarray:
-    """Features of every window of a track, `(windows, 160)`."""
-    values = cache.read(track)
-    return np.stack([features(pipeline.crop(values, s, N_FRAMES)) for s in pipeline.window_starts(len(values))])
+    """Features of every window of a track, `(windows, 5 bands / 4)`: of the log-mel, or of musicnn's own at 16 kHz.
+
+    The features are of what an exported network hears, since there is no second front end in the file.
+    """
+    if cache.spec.holds == "log-mel":
+        return np.stack([features(x) for _, x in pipeline.windows([track], cache)])
+    return np.stack([features(x, lag_of(musicnn_mel.SPEC)) for x in _musicnn_mels(track, cache)])
+
+
+def _musicnn_mels(track: Track, cache: pipeline.Cache) -> Iterator[np.ndarray]:
+    for _, sound in pipeline.windows([track], cache):
+        yield musicnn_mel.decibels(musicnn_mel.musicnn_mel(sound))[:, :, None]
 
 
 @dataclass(frozen=True)
 class Domain:
     """`distance = sqrt(mean(((features - mean) / std)^2))`."""
 
-    mean: np.ndarray  # (160,)
-    std: np.ndarray  # (160,)
+    mean: np.ndarray  # (5 bands / 4,)
+    std: np.ndarray  # (5 bands / 4,)
 
     def distance(self, x: np.ndarray) -> np.ndarray:
-        """`(n, 160)` -> `(n,)`."""
+        """`(n, 5 bands / 4)` -> `(n,)`."""
         return np.sqrt(np.mean(((x - self.mean) / self.std) ** 2, axis=-1))
 
     def distances(self, tracks: Sequence[Track], cache: pipeline.Cache) -> np.ndarray:

@@ -28,7 +28,7 @@ from ..errors import ConfigError, DataError, SentioError
 from ..evaluation.summary import summarize
 from ..layers.normalize import BandNormalize, ClipZScore
 from ..losses import EmotionLoss
-from ..models import MODELS, STAGES, WAVEFORM
+from ..models import MODELS, OWN_MEL, STAGES, WAVEFORM
 from ..pipeline.checks import check_tracks
 from ..pipeline.loader import closed
 from . import deviation, generated
@@ -141,9 +141,10 @@ def fit(
         school.check_student(build)
     asked = len(tracks) + len(extra) + len(made)
     tracks, extra = (pipeline.render_tracks(some, root, progress=progress) for some in (tracks, extra))
-    # Every run has the mels: of them the domain is made, and the check of the audio.
+    # Every run has the mels: of them the check of the audio is made, and the domain where the network hears them.
     store = pipeline.open_cache(heard_spec("", root, bits=config.cache_bits, f_max=config.f_max))
     heard = pipeline.open_cache(heard_spec(config.model, root, bits=config.cache_bits, f_max=config.f_max))
+    built = heard if config.model in OWN_MEL else store
     examples = heard.spec
     if heard is store and augment and augment.needs_waveform:
         examples = pipeline.Spec(root, "waveform", mel=store.spec.mel)
@@ -252,8 +253,8 @@ def fit(
             for t, e, s in zip(judged, estimated, deviations, strict=True)
         ]
         if part.test and config.final:
-            domain = fit_domain([tracks[i] for i in part.train], store)
-            domain_distances.append(domain.distances(judged, store))
+            domain = fit_domain([tracks[i] for i in part.train], built)
+            domain_distances.append(domain.distances(judged, built))
 
     reopen(out)
     predictions = write_predictions(out / "predictions.csv", rows)
@@ -275,8 +276,8 @@ def fit(
         for name in FILES:
             shutil.copyfile(out / f"fold-{FINAL}" / name, out / name)
         deviation.write(out, deviation.Deviation.load(out / f"fold-{FINAL}" / deviation.FILE))
-        domain = fit_domain(tracks, store)
-        distances = np.concatenate(domain_distances) if domain_distances else domain.distances(tracks, store)
+        domain = fit_domain(tracks, built)
+        distances = np.concatenate(domain_distances) if domain_distances else domain.distances(tracks, built)
         domain.save(out / "domain.npz", **calibrate(distances, out_of_fold=bool(domain_distances)))
     draw_curves(out, [p.name for p in work.parts])
     about = environment(

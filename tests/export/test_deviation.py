@@ -94,7 +94,7 @@ def test_a_network_that_hears_sound_in_chunks(tmp_path):
     y = keras.layers.Dense(3, activation="relu", name="first")(keras.ops.reshape(chunks(x), (-1, 16_000)))
     y = keras.layers.Dense(2, activation="tanh", name="head")(y)
     network = keras.Model(x, ChunkMean(chunks.count, name="valence_arousal")(y), name="chunky")
-    model = graph.hearing_model(network, 48_000, learnt(3))
+    model = graph.hearing_model(network, 48_000, deviation=learnt(3))
     features = keras.Model(network.input, network.get_layer("first").output)
     sound = SONGS[0][:48_000]
     log = np.asarray(features(sound[None])) @ learnt(3).kernel + learnt(3).bias

@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from sentio_tf.layers.domain import DomainDistance, DomainStatistics
+from sentio_tf.contract import MEL
+from sentio_tf.layers.domain import LAG, DomainDistance, DomainStatistics, lag_of
 from sentio_tf.layers.normalize import BandNormalize, BandStatistics, ClipZScore
 from sentio_tf.layers.specaugment import RandomEqualizer, SpecAugment
 from sentio_tf.training.domain import Domain, features
@@ -51,6 +52,22 @@ def test_domain_distance_and_its_numpy_twin(mel, rng):
     np.testing.assert_allclose(louder, x, atol=1e-3, err_msg="the level must not matter")
 
 
+def test_domain_of_another_front_end(rng):
+    """As musicnn's: fewer bands, and frames that follow each other faster, so that more of them are as long."""
+    from sentio_tf.audio.musicnn_mel import SPEC
+
+    assert lag_of(MEL) == LAG
+    assert lag_of(SPEC) == 12
+    mel = rng.uniform(0, 60, (3, 96, 200, 1)).astype("f")
+    x = np.stack([features(m, 12) for m in mel])
+    assert x.shape == (3, 120)
+    np.testing.assert_allclose(np.asarray(DomainStatistics(12)(mel)), x, atol=1e-3)
+    assert np.abs(np.asarray(DomainStatistics()(mel)) - x).max() > 0.01, "the lag matters"
+    domain = Domain(np.zeros(120, "f"), np.full(120, 2, "f"))
+    out = np.asarray(DomainDistance(domain.mean, domain.std, lag=12)(mel))
+    np.testing.assert_allclose(out, domain.distance(x), rtol=1e-3)
+
+
 def test_augmentation_is_off_outside_training(mel):
     for layer in (SpecAugment(), RandomEqualizer()):
         np.testing.assert_array_equal(np.asarray(layer(mel)), mel)
@@ -91,7 +108,7 @@ def test_same_seed_same_masks(mel):
         SpecAugment(1, 0.1, 3, 0.3, seed=2),
         RandomEqualizer(3, 2, seed=2),
         BandNormalize(np.arange(128.0), np.ones(128)),
-        DomainDistance(np.zeros(160), np.ones(160)),
+        DomainDistance(np.zeros(160), np.ones(160), lag=5),
         ClipZScore(),
         BandStatistics(),
     ],

@@ -1,8 +1,13 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from sentio_tf import corpora, pipeline
-from sentio_tf.training.domain import calibrate, fit_domain
+from sentio_tf.audio import musicnn_mel
+from sentio_tf.contract import MEL
+from sentio_tf.layers.domain import lag_of
+from sentio_tf.training.domain import calibrate, features, fit_domain, track_features
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +27,23 @@ def test_training_music_is_about_one(fitted):
 def test_noise_is_far(fitted, rng):
     tracks, cache, domain = fitted
     from sentio_tf.audio.mel import log_mel
-    from sentio_tf.training.domain import features
 
     noise = log_mel((0.3 * rng.standard_normal(661_500)).astype(np.float32))[:, :, None]
     assert domain.distance(features(noise)) > 1.5 * domain.distances(tracks, cache).max()
+
+
+def test_of_musicnns_own_mel(mini, tmp_path_factory):
+    """Of a cache of sound, at its rate: what the exported network has in itself."""
+    mel = dataclasses.replace(MEL, sample_rate=16_000)
+    cache = pipeline.open_cache(pipeline.Spec(tmp_path_factory.mktemp("c"), "waveform", mel=mel))
+    tracks = corpora.read(f"folder:{mini / 'rated'}")
+    cache.build(tracks, workers=1)
+    domain = fit_domain(tracks, cache)
+    assert domain.mean.shape == (120,)
+    assert np.sqrt(np.mean(domain.distances(tracks, cache) ** 2)) == pytest.approx(1, abs=0.1)
+    (_, sound), *_ = pipeline.windows(tracks[:1], cache)
+    own = features(musicnn_mel.decibels(musicnn_mel.musicnn_mel(sound))[:, :, None], lag_of(musicnn_mel.SPEC))
+    np.testing.assert_array_equal(track_features(tracks[0], cache)[0], own)
 
 
 def test_threshold_flags_one_in_a_hundred(rng):
