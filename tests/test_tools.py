@@ -178,3 +178,27 @@ def test_what_learnt_from_a_gan_does_not_ship(tool, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["ship.py", str(tmp_path), "x.tflite", "--config", "configs/x.yaml"])
     with pytest.raises(SystemExit, match="trained on music that nobody made \\(generated-made\\), which does not ship"):
         ship.main()
+
+
+def test_students_are_taught_and_trained_alone_alike(tool):
+    """What the table says of "alone": but for masks and the teacher's terms nothing differs."""
+    import yaml
+
+    from sentio_tf import config as configuration
+
+    distill = tool("distill")
+    for name, student in distill.STUDENTS.items():
+        taught = configuration.load(ROOT / student.config, kind=configuration.DistillConfig)
+        words = list(student.alone)
+        base = ROOT / words[words.index("--config") + 1]
+        given = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+        alone = configuration.load(base, given)
+        assert taught.model == alone.model == name
+        if student.about == distill.MASKED:
+            assert taught.architecture.pop("masks") == 0
+            alone.architecture.pop("masks", None)
+        for field in configuration.FitConfig.__dataclass_fields__:
+            if field not in ("deviation", "folds", "final"):  # both commands set these
+                assert getattr(taught, field) == getattr(alone, field), (name, field)
+        assert set(yaml.safe_load((ROOT / student.config).read_text())["terms"]) == set(distill.WORDS)
+        assert list(student.variants())[:2] == ["alone", "full"]

@@ -53,15 +53,28 @@ def sets(*given: str) -> tuple[str, ...]:
     return tuple(word for s in given for word in ("--set", s))
 
 
+MASKED = (
+    "Alone the student has masks, which keep it from learning the songs by heart, and hears windows anywhere; with a "
+    "teacher it has none, since the teacher does not hear them, and hears the windows that were answered. Otherwise "
+    "both are trained alike."
+)
 WORDS = {"hard": "labels", "soft": "soft targets", "features": "features", "attention": "attention"}
 STUDENTS = {
     "efficientnet_lite": Student(
         "Distillation: EfficientNet-Lite0 taught by musicnn",
         "configs/distill-efficientnet.yaml",
-        ("--config", "configs/efficientnet_lite.yaml", *sets("epochs=36", "unfreeze={1: 0, 2: 3, 4: all}", "ema=0.98")),
-        "Alone the student has masks, which keep it from learning the songs by heart, and hears windows anywhere; with "
-        "a teacher it has none, since the teacher does not hear them, and hears the windows that were answered. "
-        "Otherwise both are trained alike.",
+        (
+            "--config",
+            "configs/efficientnet_lite.yaml",
+            *sets("epochs=36", "patience=36", "unfreeze={1: 0, 2: 3, 4: all}", "ema=0.98"),
+        ),
+        MASKED,
+    ),
+    "mobilevit": Student(
+        "Distillation: MobileViT-XXS taught by musicnn",
+        "configs/distill-mobilevit.yaml",
+        ("--config", "configs/mobilevit.yaml", *sets("epochs=60", "patience=60")),
+        MASKED,
     ),
     "musicnn": Student(
         "Distillation: one network of musicnn taught by both",
