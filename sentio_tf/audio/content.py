@@ -5,18 +5,24 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
+import time
 from pathlib import Path
 
 CHUNK = 1 << 20
-_known: dict[tuple[str, int, int], str] = {}  # (path, size, time of change) -> hash; of this process
+SETTLED_NS = 2 * 10**9  # since the last change: times of change are as coarse as that on some file systems
+NAME = "content.tsv"
+LINE = re.compile(r"([0-9a-f]{64})\t([0-9]+)\t([0-9]+)\t(.+)")
+_known: dict[tuple[str, int, int], str] = {}  # (path, size, time of change) -> hash
+_notes: Path | None = None
 
 
 def content_id(path: Path) -> str:
     """SHA-256 of a file's bytes, hex digits.
 
-    A file is read once in a process, and again where its size or time of change is another.  A path whose file is on
-    another machine says its own, see `corpora.packed.Absent`.
+    A file is read once, and again where its size or time of change is another: within a process, and over all that
+    `remember` the same notes.  A path whose file is on another machine says its own, see `corpora.packed.Absent`.
 
     Raises: OSError if the file cannot be read.
     """
@@ -32,4 +38,37 @@ def content_id(path: Path) -> str:
             while data := file.read(CHUNK):
                 digest.update(data)
         _known[part] = digest.hexdigest()
+        if time.time_ns() - found.st_mtime_ns > SETTLED_NS:
+            _note(part)
     return _known[part]
+
+
+def remember(folder: Path) -> None:
+    """Know the files that other processes have read, by the notes in `folder`, and note there what is read from now on.
+
+    Notes are a convenience: what is not legible or cannot be written costs time and nothing else.
+    """
+    global _notes
+    if (file := folder / NAME) == _notes:
+        return
+    _notes = file
+    try:
+        lines = file.read_bytes().decode("utf-8", "surrogateescape").split("\n")
+    except OSError:
+        return
+    for match in filter(None, map(LINE.fullmatch, lines)):
+        digest, size, changed, path = match.groups()
+        _known[path, int(size), int(changed)] = digest
+
+
+def _note(part: tuple[str, int, int]) -> None:
+    path, size, changed = part
+    if _notes is None or "\n" in path:
+        return
+    line = f"{_known[part]}\t{size}\t{changed}\t{path}\n"
+    try:
+        _notes.parent.mkdir(parents=True, exist_ok=True)
+        with _notes.open("ab", buffering=0) as file:  # one write: processes append side by side
+            file.write(line.encode("utf-8", "surrogateescape"))
+    except OSError:
+        pass

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ..audio import decode
-from ..audio.content import content_id
+from ..audio.content import content_id, remember
 from ..errors import AudioError, DataError, SentioError
 from .store import open_store
 from .table import columns, version
@@ -68,6 +68,8 @@ def extract(
         if importlib.util.find_spec(module) is None:
             raise SentioError(f"features need {module}; install it with: pip install 'sentio-tf[train]'")
     failed: dict[int, str] = {}
+    if cache:
+        remember(Path(cache))
     wanted: dict[str, list[int]] = {}  # the same part of a file may be asked for twice
     for index, item in enumerate(items):
         try:

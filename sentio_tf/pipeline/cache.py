@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from ..audio import decode, mel
-from ..audio.content import content_id
+from ..audio.content import content_id, remember
 from ..config import cache_root
 from ..contract import MEL, MelSpec
 from ..corpora.track import Track
@@ -126,6 +126,7 @@ class Cache:
         self._mapped: OrderedDict[Path, Shard] = OrderedDict()  # used last at the end
         self._ids: dict[tuple, str] = {}  # of the parts of files that were asked for
         self._check_spec()
+        remember(spec.root)
         self._unsaid = self.refresh()  # damage that was found before there was somebody to tell
 
     def _check_spec(self) -> None:
