@@ -64,6 +64,7 @@ def export_run(
     Raises: ModelError if the run is incomplete, the data are others or say too little, the graph needs more than
         builtins, or the exported model deviates from Keras by more than `parity.TOLERANCE`.
     """
+    from ..models import FLOAT_LAYERS
     from ..training.build import load_model
     from ..training.generated import generated_corpora
     from ..training.quantize_aware import plain
@@ -76,6 +77,9 @@ def export_run(
     if to != "tflite" and how.kind != "none":
         raise ModelError(f"expected quantization none for {to}, which is exported in float, received {how.kind}")
     results = read_run(run)
+    how = dataclasses.replace(
+        how, float_layers=(*how.float_layers, *FLOAT_LAYERS.get(results["config"].get("model", ""), ()))
+    )
     settings, metrics = results["config"], results["metrics"]
     network = load_model(model_file(run, fold))
     bare, learnt = plain(network)
@@ -150,6 +154,11 @@ def export_run(
             raise ModelError(
                 f"{out}: expected at most {limit} deviation from Keras with {how.kind}, received {found['max']} "
                 f"(mean {found['mean']}, CCC lost {found['ccc_lost']}); {hint}"
+            )
+        if not found.get("distance_max", 0.0) <= parity.DISTANCE_TOLERANCE:
+            raise ModelError(
+                f"{out}: expected a distance from the training music within {parity.DISTANCE_TOLERANCE} of Keras', "
+                f"received {found['distance_max']}; leave the layers that it is made of in float"
             )
         runner = target.write(part, dataclasses.replace(card, parity=found, golden=_golden(runner, audio)))
         replace(part, out)

@@ -11,18 +11,20 @@ import numpy as np
 from ..contract import AXES, SignatureContract
 from ..corpora.track import Track
 from ..evaluation import bootstrap, metrics
-from .graph import DEVIATION
+from .graph import DEVIATION, DISTANCE
 from .representative import Windows
 
 # What each quantisation may cost; beyond it the export fails.  Absolute deviation on [-1, 1].
 TOLERANCE = {"none": 1e-3, "float16": 5e-3, "dynamic": 0.1, "int8": 0.2}
+DISTANCE_TOLERANCE = 0.05  # relative; of the distance from the training music, which is float in every file
 ENOUGH = 10  # rated songs, for a CCC of ratings alone
 
 
 def compare(model: keras.Model, runner, drawn: Windows) -> dict[str, Any]:
     """Deviation of `runner(waveform) -> Answer` from the Keras waveform model; as `deviation`.
 
-    With standard deviations, also `std_max`, by how much they differ at most.
+    With standard deviations, also `std_max`, by how much they differ at most; with the distance from the training music
+    `distance_max`, the same as a share of it.
     """
     expected = [model.predict_on_batch(w[None]) for w in drawn.samples]
     exported = [runner(w) for w in drawn.samples]
@@ -31,6 +33,11 @@ def compare(model: keras.Model, runner, drawn: Windows) -> dict[str, Any]:
     if DEVIATION in expected[0] and all(answer.std for answer in exported):
         stds = np.concatenate([outputs[DEVIATION] for outputs in expected])
         found["std_max"] = round(float(np.abs(stds - np.array([answer.std for answer in exported])).max()), 6)
+    if DISTANCE in expected[0]:
+        pairs = [
+            (float(outputs[DISTANCE][0]), answer.distance) for outputs, answer in zip(expected, exported, strict=True)
+        ]
+        found["distance_max"] = round(max(abs(a - b) / a for a, b in pairs), 6)
     return found
 
 
@@ -88,4 +95,6 @@ def lines(found: dict[str, Any]) -> list[str]:
         said.append(f"{axis}: CCC with Keras {same:.4f}, CCC lost {lost:+.4f}{within}")
     if "std_max" in found:
         said.append(f"standard deviations: max {found['std_max']:.4f}")
+    if "distance_max" in found:
+        said.append(f"distance from the training music: max {100 * found['distance_max']:.2f} %")
     return said

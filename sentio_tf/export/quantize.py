@@ -42,7 +42,15 @@ FLOWING = (
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8")
 ENGINES = ("ai-edge", "converter")
 # Regular expressions for names of layers that are never quantised: dB, statistics and pictures of them.
-FLOAT_LAYERS = ("normalize", "clip_zscore", "band_statistics", "statistics_[a-z0-9]+", "pairs", "resize")
+FLOAT_LAYERS = (
+    "normalize",
+    "clip_zscore",
+    "band_statistics",
+    "statistics_[a-z0-9]+",
+    "pairs",
+    "resize",
+    "musicnn_mel",  # a front end inside the network
+)
 NETWORK = "network"  # signature of a file that also takes log-mels
 
 

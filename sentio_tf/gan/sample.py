@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +91,8 @@ def sample(
         )
     run = open_run(folder, force=force)
     out = out.resolve()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    beside = f".{out.name}-"  # what a killed draw leaves
+    if out.exists() and (not out.is_dir() or any(not path.name.startswith(beside) for path in out.iterdir())):
         raise DataError(
             f"{out}: expected an empty or new folder for the corpus, received one that is not; choose another"
         )
@@ -114,11 +114,12 @@ def sample(
             f"warning: {100 * beyond:.0f} % of uniform labels lie where the training songs have none; the GAN guesses "
             "there"
         )
-    beside = None
+    unready = None
     try:
+        there = out.is_dir()
         out.parent.mkdir(parents=True, exist_ok=True)
-        beside = TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent)  # a corpus is whole or none
-        part = Path(beside.name) / out.name
+        unready = TemporaryDirectory(prefix=beside, dir=out if there else out.parent)  # a corpus is whole or none
+        part = Path(unready.name) / out.name
         part.mkdir()
         rows, counts = _draw(run, part, count, choice, rng, progress)
         about = {
@@ -144,14 +145,16 @@ def sample(
         writer.writeheader()
         writer.writerows(rows)
         write_bytes(part / LABELS, text.getvalue().encode())
-        out.mkdir(exist_ok=True)
-        for name in sorted(part.iterdir(), key=lambda path: path.name == LABELS):  # labels last: then it is a corpus
-            shutil.move(name, out / name.name)  # `out` may be a file system of its own
+        if there:
+            for path in sorted(part.iterdir(), key=lambda path: path.name == LABELS):  # labels last: then it is one
+                path.rename(out / path.name)
+        else:
+            part.rename(out)
     except OSError as error:
-        raise DataError(f"{out}: cannot be written ({error.strerror}); choose another folder") from None
+        raise DataError(f"{out}: cannot be written ({error.strerror or error}); choose another folder") from None
     finally:
-        if beside:
-            beside.cleanup()
+        if unready:
+            unready.cleanup()
     return about
 
 

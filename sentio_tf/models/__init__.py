@@ -20,6 +20,8 @@ MODELS: dict[str, Callable[..., Any]] = {
 WAVEFORM = {"musicnn": 16_000, "sample_cnn": 22_050}
 # Of these, the ones whose first layers make a mel, and which.
 OWN_MEL = {"musicnn": musicnn.SPEC}
+# Layers that stay float in every file: they weigh nothing, and with them in INT8 the answer is lost.
+FLOAT_LAYERS = {"musicnn": ("head_logits",)}
 # Where pretrained weights come from: name -> arguments of `build`.
 SOURCES = {"vit": vit.source, "musicnn": musicnn.source, "efficientnet_lite": efficientnet_lite.source}
 # What they take of a pretrained network beside its weights, from a network that was built of it.

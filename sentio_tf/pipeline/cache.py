@@ -126,7 +126,6 @@ class Cache:
         self._mapped: OrderedDict[Path, Shard] = OrderedDict()  # used last at the end
         self._ids: dict[tuple, str] = {}  # of the parts of files that were asked for
         self._check_spec()
-        remember(spec.root)
         self._unsaid = self.refresh()  # damage that was found before there was somebody to tell
 
     def _check_spec(self) -> None:
@@ -379,6 +378,7 @@ def open_cache(spec: Spec) -> Cache:
     """The cache of `spec`; the same object each time within a process.  Raises: DataError (see `Cache`)."""
     if spec not in _open:
         _open[spec] = Cache(spec)
+    remember(spec.root)
     return _open[spec]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from keras import layers
 
 from ..audio import decode
+from ..audio.content import remember
 from ..audio.musicnn_mel import SPEC, musicnn_mel, patches
 from ..contract import N_FRAMES
 from ..corpora.track import Track
@@ -58,6 +59,7 @@ def embed(
     if which not in NETWORKS:
         raise ValueError(f"expected one of {', '.join(NETWORKS)}. Received: {which}")
     names = columns(which)
+    remember(root)
     failed: dict[str, str] = {}
     wanted: dict[str, list[int]] = {}  # the same part of a file may stand under several keys
     for i, track in enumerate(tracks):

@@ -47,9 +47,12 @@ def track_features(track: Track, cache: pipeline.Cache) -> np.ndarray:
     """Features of every window of a track, `(windows, 5 bands / 4)`: of the log-mel, or of musicnn's own at 16 kHz.
 
     The features are of what an exported network hears, since there is no second front end in the file.
+    Raises: ValueError for a cache of sound at another rate.
     """
     if cache.spec.holds == "log-mel":
         return np.stack([features(x) for _, x in pipeline.windows([track], cache)])
+    if cache.spec.mel.sample_rate != musicnn_mel.SPEC.sample_rate:
+        raise ValueError(f"expected sound at {musicnn_mel.SPEC.sample_rate} Hz. Received: {cache.spec.mel.sample_rate}")
     return np.stack([features(x, lag_of(musicnn_mel.SPEC)) for x in _musicnn_mels(track, cache)])
 
 

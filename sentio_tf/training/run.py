@@ -273,7 +273,7 @@ def git_commit(root: Path = ROOT) -> str:
     """Commit of the checkout `root`, `-dirty` if what computes is changed; empty outside one or without git.
 
     What is published, `results` and `docs`, computes nothing: an experiment that writes there as it goes on is of one
-    commit.
+    commit.  (The splits that lie there are known to a run by their hash.)
     """
 
     def git(*arguments: str) -> str | None:

@@ -1,17 +1,21 @@
 """Networks that take sound themselves, as files: the distance from the training music is of the mel that they make."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
 from sentio_tf.audio.musicnn_mel import SPEC, decibels, musicnn_mel
 from sentio_tf.contract import AudioContract, Card, SignatureContract, WindowContract
+from sentio_tf.corpora.track import Track
 from sentio_tf.errors import ModelError
-from sentio_tf.export import _domain, _read_domain, graph
+from sentio_tf.export import _domain, _read_domain, export_run, graph, parity, quantize, representative
 from sentio_tf.export.card import embed
 from sentio_tf.layers.domain import lag_of
 from sentio_tf.layers.musicnn_mel import MusicnnMel
-from sentio_tf.runtime.engine import Engine
+from sentio_tf.models import FLOAT_LAYERS, MODELS
+from sentio_tf.runtime.engine import Answer, Engine
 from sentio_tf.training.deviation import Deviation
 from sentio_tf.training.domain import Domain, features
 
@@ -62,7 +66,9 @@ def test_the_distance_is_of_the_networks_own_mel(network, domain, sound, expecte
         np.testing.assert_allclose(found[graph.DEVIATION], np.exp([[-1, -1]]), rtol=1e-5)
 
 
-def test_in_a_file(network, domain, sound, expected, tmp_path):
+@pytest.mark.parametrize("kind", ["none", "float16", "dynamic", "int8"])
+def test_in_a_file(network, domain, sound, expected, tmp_path, kind):
+    """Mel and distance are float in all of them: the threshold is of float features."""
     model = graph.hearing_model(network, SAMPLES, domain=(domain.mean, domain.std))
     card = Card(
         name="hears",
@@ -75,10 +81,24 @@ def test_in_a_file(network, domain, sound, expected, tmp_path):
         front_end={},
     )
     path = tmp_path / "hears.tflite"
-    path.write_bytes(embed(graph.to_tflite(model), card))
+    content = quantize.quantize(graph.to_tflite(model), kind, scope=network.name, representative=[sound])
+    path.write_bytes(embed(content, card))
     answer = Engine(path)(sound)
     assert answer.distance == pytest.approx(expected, rel=1e-3)
-    np.testing.assert_allclose(answer[:2], network.predict_on_batch(sound[None])[0], atol=1e-4)
+    limit = parity.TOLERANCE[kind]
+    np.testing.assert_allclose(answer[:2], network.predict_on_batch(sound[None])[0], atol=limit)
+
+
+def test_a_file_with_another_distance_is_noticed(network, domain, sound):
+    model = graph.hearing_model(network, SAMPLES, domain=(domain.mean, domain.std))
+    songs = [sound, np.roll(sound, 999)]
+    found = [{name: v[0] for name, v in model.predict_on_batch(x[None]).items()} for x in songs]
+    answers = [Answer(*map(float, f["valence_arousal"]), distance=1.1 * float(f[graph.DISTANCE])) for f in found]
+    tracks = [Track(str(i), "x", Path(), f"g{i}", valence=0.1 * i, arousal=-0.1 * i) for i in range(2)]
+    drawn = representative.Windows(tracks, ["a", "b"], songs)
+    said = parity.compare(model, lambda _, given=iter(answers): next(given), drawn)
+    assert said["distance_max"] == pytest.approx(0.1, abs=1e-4)
+    assert "distance from the training music: max 10.00 %" in parity.lines(said)
 
 
 def test_without_a_mel_there_is_no_distance(domain):
@@ -99,3 +119,15 @@ def test_a_domain_of_another_mel_is_none(tmp_path, model, bands, there):
     assert bool(_read_domain(tmp_path, {"model": model})) is there
     assert _domain(tmp_path, {"model": model}).get("threshold") == (2.0 if there else None)
     assert _read_domain(tmp_path / "none", {"model": model}) == {}
+
+
+@pytest.mark.parametrize("model", FLOAT_LAYERS)
+def test_layers_that_stay_float_are_there(model):
+    names = [layer.name for layer in MODELS[model](weights=None, samples=SAMPLES).layers]
+    assert set(FLOAT_LAYERS[model]) <= set(names)
+
+
+def test_they_stay_float_in_an_export(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(FLOAT_LAYERS, "tiny", ("none_such",))
+    with pytest.raises(ModelError, match="expected float layers of the network, received 'none_such'"):
+        export_run(run["path"], tmp_path / "m.tflite", sources=run["sources"], cache=run["cache"])

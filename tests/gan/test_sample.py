@@ -54,11 +54,13 @@ def test_it_says_how_it_was_drawn(made, gan_run):
     assert (made / "trained.csv").read_bytes() == (gan_run / "trained.csv").read_bytes()
 
 
-@pytest.mark.parametrize("kind", ["empty", "link", "here"])
+@pytest.mark.parametrize("kind", ["empty", "killed", "link", "here"])
 def test_any_empty_folder_takes_a_corpus(gan_run, tmp_path, monkeypatch, kind):
     folder = tmp_path / "folder"
     folder.mkdir()
-    out = {"empty": folder, "link": tmp_path / "link", "here": Path()}[kind]
+    out = {"link": tmp_path / "link", "here": Path()}.get(kind, folder)
+    if kind == "killed":
+        (folder / ".folder-x" / "folder").mkdir(parents=True)
     if kind == "link":
         out.symlink_to(folder)
     if kind == "here":
