@@ -62,11 +62,11 @@ def test_a_changed_file_is_read_again(song, notes, monkeypatch, what):
     content.content_id(song)
     if what == "swapped":
         other = song.with_name("2.wav")
-        other.write_bytes(b"abd")
+        other.write_bytes(b"xyz")
         shutil.copystat(song, other)
         other.replace(song)
     else:
-        song.write_bytes(b"abcd" if what == "size" else b"abd")
+        song.write_bytes(b"abcd" if what == "size" else b"xyz")
     another_process(monkeypatch, notes)
     assert content.content_id(song) not in (ABC, "")
 
