@@ -114,9 +114,9 @@ def test_int8_with_a_report(int8, convolution):
     lines = done.stdout.splitlines()
     assert lines[0].startswith(str(folder / "new" / "m.tflite"))
     assert lines[0].endswith(" MB, int8")
-    assert [x.split(":")[1].split()[0] for x in lines[1:4]] == ["max", "valence", "arousal"]
-    assert lines[4].startswith("error of the answer: ")
-    assert lines[5].split() == ["layer", "operator", "error", "alone", "without"]
+    assert [x.split(":")[1].split()[0] for x in lines[1:5]] == ["max", "valence", "arousal", "distance"]
+    assert lines[5].startswith("error of the answer: ")
+    assert lines[6].split() == ["layer", "operator", "error", "alone", "without"]
     assert said(done) == ["int8: only 4 representative songs, better 16 or more; its ranges may be too narrow"]
     raw = json.loads((folder / "r.json").read_text())
     assert raw["full"]
