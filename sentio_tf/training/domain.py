@@ -10,7 +10,7 @@ was left out, so about one song in a hundred of the same kinds of music is flagg
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,19 @@ def _musicnn_mels(track: Track, cache: pipeline.Cache) -> Iterator[np.ndarray]:
         yield musicnn_mel.decibels(musicnn_mel.musicnn_mel(sound))[:, :, None]
 
 
+@dataclass
+class TrackFeatures:
+    """`track_features` of a cache, once a track: every fold asks for nearly all of them."""
+
+    cache: pipeline.Cache
+    known: dict[str, np.ndarray] = field(default_factory=dict)  # by the key of the track
+
+    def __call__(self, track: Track) -> np.ndarray:
+        if track.key not in self.known:
+            self.known[track.key] = track_features(track, self.cache)
+        return self.known[track.key]
+
+
 @dataclass(frozen=True)
 class Domain:
     """`distance = sqrt(mean(((features - mean) / std)^2))`."""
@@ -72,18 +85,18 @@ class Domain:
         """`(n, 5 bands / 4)` -> `(n,)`."""
         return np.sqrt(np.mean(((x - self.mean) / self.std) ** 2, axis=-1))
 
-    def distances(self, tracks: Sequence[Track], cache: pipeline.Cache) -> np.ndarray:
+    def distances(self, tracks: Sequence[Track], heard: TrackFeatures) -> np.ndarray:
         """Mean over the windows of each track, `(tracks,)`."""
-        return np.array([self.distance(track_features(t, cache)).mean() for t in tracks])
+        return np.array([self.distance(heard(t)).mean() for t in tracks])
 
     def save(self, path: Path, **calibration: Any) -> None:
         np.savez(path, mean=self.mean, std=self.std, **calibration)
 
 
-def fit_domain(tracks: Sequence[Track], cache: pipeline.Cache) -> Domain:
+def fit_domain(tracks: Sequence[Track], heard: TrackFeatures) -> Domain:
     """Mean and sd over the windows of `tracks`, every corpus and in it every track with the same weight."""
     names = [t.corpus for t in tracks]
-    xs = [track_features(t, cache) for t in tracks]
+    xs = [heard(t) for t in tracks]
     weights = np.concatenate([[1 / (len(x) * names.count(t.corpus))] * len(x) for t, x in zip(tracks, xs, strict=True)])
     weights /= weights.sum()
     x = np.concatenate(xs).astype(np.float64)

@@ -35,7 +35,7 @@ from . import deviation, generated
 from .build import Builder, builder, crops, heard_spec, make_optimizer, rest
 from .callbacks import Checkpoint, History, Progress, TrackValidation, board
 from .curves import draw_curves
-from .domain import calibrate, fit_domain
+from .domain import TrackFeatures, calibrate, fit_domain
 from .frozen import Answers, divide
 from .lesson import Lesson
 from .memory import check_memory, told
@@ -144,7 +144,7 @@ def fit(
     # Every run has the mels: of them the check of the audio is made, and the domain where the network hears them.
     store = pipeline.open_cache(heard_spec("", root, bits=config.cache_bits, f_max=config.f_max))
     heard = pipeline.open_cache(heard_spec(config.model, root, bits=config.cache_bits, f_max=config.f_max))
-    built = heard if config.model in OWN_MEL else store
+    built = TrackFeatures(heard if config.model in OWN_MEL else store)
     examples = heard.spec
     if heard is store and augment and augment.needs_waveform:
         examples = pipeline.Spec(root, "waveform", mel=store.spec.mel)
