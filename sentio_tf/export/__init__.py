@@ -70,6 +70,7 @@ def export_run(
     from ..training.quantize_aware import plain
     from ..training.run import COMMIT, known_songs
     from . import graph, parity, representative, targets
+    from .unfold import unfold
 
     if to not in TARGETS:
         raise ModelError(f"expected a target of {', '.join(TARGETS)}, received {to!r}")
@@ -135,7 +136,7 @@ def export_run(
     if to == "savedmodel":
         target: targets.Target = targets.SavedModel(reference)
     else:
-        exported = keras_model(run, bare, settings, fold=fold, transform="matmul")
+        exported = keras_model(run, unfold(bare), settings, fold=fold, transform="matmul")
         target = (
             targets.Onnx(exported)
             if to == "onnx"
