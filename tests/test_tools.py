@@ -160,12 +160,22 @@ def test_every_other_run_of_the_reference_has_its_mark(tool):
         ({"model": "mobilevit", "architecture": {"size": "xs"}}, ["xs"]),
         ({"model": "mobilevit", "architecture": {}}, ["xxs"]),
         ({"model": "efficientnet_lite", "architecture": {"height": 64}}, ["lite0"]),
-        ({"model": "musicnn", "architecture": {"network": "msd"}}, []),
+        ({"model": "musicnn", "architecture": {"network": "both"}}, ["both"]),
+        ({"model": "crnn", "architecture": {}}, []),
     ],
-    ids=["of the configuration", "the default", "the only one", "none"],
+    ids=["of the configuration", "the default", "the only one", "a published network", "none"],
 )
 def test_what_ships_is_named_by_its_size(tool, config, size):
     assert tool("ship").size_of(config) == size
+
+
+def test_the_command_of_what_ships_is_that_of_its_run(tool):
+    command = tool("ship").command
+    fitted = {"model": "crnn", "data": ["a", "b"]}
+    assert command(fitted, "c.yaml") == "sentio-tf fit crnn --config c.yaml --data a:ROOT/a --data b:ROOT/b"
+    assert command({**fitted, "terms": {"soft": 4}}, "c.yaml").startswith(
+        "sentio-tf distill --teacher RUN --student crnn --config c.yaml --data a:ROOT/a"
+    )
 
 
 def test_what_learnt_from_a_gan_does_not_ship(tool, tmp_path, monkeypatch):

@@ -20,9 +20,10 @@ ROOT = Path(__file__).parents[1]
 BASELINES = ("musifeast17", "panda4q", "vgmidi", "emopia", "deam-corrected", "deam-official")
 CORPORA = ["musifeast17", "vgmidi", "panda4q", "emopia"]
 REGISTRY = json.loads((files("sentio_tf") / "models" / "registry.json").read_text(encoding="utf-8"))
-SHIPPED = next(Path(m["config"]).stem for m in REGISTRY["models"] if m["name"] == REGISTRY["default"])
+# The default first; the name of an experiment is that of its configuration.
+SHIPPED = [Path(m["config"]).stem for m in sorted(REGISTRY["models"], key=lambda m: m["name"] != REGISTRY["default"])]
 ORDER = [
-    SHIPPED,
+    *SHIPPED,
     "svr-own",
     "svr-all",
     *(f"baselines-{name}" for name in BASELINES),
@@ -89,11 +90,11 @@ def table(head: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def readme_table(results: dict[str, dict]) -> list[str]:
-    """Student, in-protocol floor and goal, one line a corpus and axis."""
-    student, floor = results[SHIPPED]["corpora"], results["svr-own"]["corpora"]
+    """What ships, in-protocol floor and goal, one line a corpus and axis."""
+    judged = [results[name]["corpora"] for name in [*SHIPPED, "svr-own"]]
     rows = []
     for corpus in CORPORA:
-        rated = student[corpus]["label"] == "rating"
+        rated = judged[0][corpus]["label"] == "rating"
         for axis in ("valence", "arousal") + (() if rated else ("quadrant",)):
             metric = "ccc" if rated else "accuracy"
             goal = GOALS[corpus][axis]
@@ -104,12 +105,11 @@ def readme_table(results: dict[str, dict]) -> list[str]:
                     NAMES[corpus],
                     axis,
                     {"ccc": "CCC", "pearson": "Pearson r", "accuracy": "accuracy"}[metric],
-                    number(student[corpus][axis][metric]),
-                    number(floor[corpus][axis][metric]),
+                    *(number(found[corpus][axis][metric]) for found in judged),
                     goal.split()[-1],
                 ]
             )
-    head = ["corpus", "axis", "metric", "this model", "SVR, same folds, each corpus alone", "goal"]
+    head = ["corpus", "axis", "metric", *SHIPPED, "SVR, same folds, each corpus alone", "goal"]
     return table(head, rows)
 
 
@@ -144,6 +144,13 @@ def experiment(result: dict) -> list[str]:
         for c in signs
     ]
     out += [*table(["corpus", "valence side", "arousal side", "quadrant"], rows), ""]
+    if kept := result.get("retention"):
+        shares = (
+            f"{axis} {kept[axis]['student']:.3f} of {kept[axis]['teacher']:.3f}, {kept[axis]['retention']:.2f} "
+            f"[{kept[axis]['interval'][0]:.2f}, {kept[axis]['interval'][1]:.2f}]"
+            for axis in ("valence", "arousal")
+        )
+        out += [f"Kept of the teacher's CCC on {kept['songs']} rated songs: {'; '.join(shares)}.", ""]
     if "export" in result:
         parity = result["export"]["parity"]
         out += [
@@ -392,8 +399,8 @@ def verdicts(result: dict) -> list[str]:
     origin = f"from {system(reference)} (named before the runs)"
 
     def named(text: str) -> str:
-        if text == SHIPPED:
-            return "the shipped student, on its own folds"
+        if text in SHIPPED:
+            return f"{text}, as shipped, on its own folds"
         return system(dict(zip(("model", "features", "setting"), text.split(", "), strict=True)))
 
     return differences(

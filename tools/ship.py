@@ -32,9 +32,18 @@ def average_ccc(corpora: dict) -> float:
 
 
 def size_of(config: dict) -> list[str]:
-    """Row of the network's table of sizes that was built, where it has one."""
-    own = inspect.signature(NETWORKS[config["model"]]).parameters.get("size")
-    return [str(config["architecture"].get("size", own.default))] if own else []
+    """Row of the network's table of sizes that was built, or which of its published networks, where it has any."""
+    parameters = inspect.signature(NETWORKS[config["model"]]).parameters
+    own = [parameters[name] for name in ("size", "network") if name in parameters]
+    return [str(config["architecture"].get(p.name, p.default)) for p in own]
+
+
+def command(config: dict, file: str) -> str:
+    """By which the run was made; of a student, but for the run of its teacher."""
+    data = " ".join(f"--data {c}:ROOT/{c}" for c in config["data"])
+    if "terms" in config:
+        return f"sentio-tf distill --teacher RUN --student {config['model']} --config {file} {data}"
+    return f"sentio-tf fit {config['model']} --config {file} {data}"
 
 
 def main() -> None:
@@ -87,8 +96,7 @@ def main() -> None:
     result = {
         "experiment": Path(arguments.config).stem,
         "title": f"{architecture}, shipped as {name}",
-        "command": f"sentio-tf fit {config['model']} --config {arguments.config} "
-        + " ".join(f"--data {c}:ROOT/{c}" for c in config["data"]),
+        "command": command(config, arguments.config),
         "commit": environment["git_commit"],
         "protocol": metrics["protocol"],
         "scale": metrics["scale"],
@@ -99,6 +107,7 @@ def main() -> None:
         "corpora": metrics["corpora"],
         "export": {"bytes": target.stat().st_size, "quantization": card.quantization, "parity": card.parity},
         "domain": card.domain,
+        **{key: metrics[key] for key in ("retention", "deviation") if key in metrics},
     }
     (ROOT / "results" / f"{result['experiment']}.json").write_text(json.dumps(result, indent=1) + "\n")
     folder = ROOT / "results" / result["experiment"]
