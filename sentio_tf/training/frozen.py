@@ -14,8 +14,9 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from .run import write_bytes
 
 PROBE = 4  # random examples that show whether the front part draws anything in training
 VERSION = 1  # of how windows are cut and what layers before the stages do; another one computes anew
+UNIT = 64  # tracks that a process takes at once
 SHARE = 0.5  # of the free memory that answers may take
 
 Stages = Callable[[keras.Model], Sequence[Sequence[keras.layers.Layer]]]
@@ -129,18 +131,55 @@ class Answers:
         if free is not None and size > SHARE * free:
             report(f"answers of {self.who} are not kept: {size / 1e9:.1f} GB, too much for this machine")
             return False
-        for track in missing:
-            if (found := self._read(track)) is not None:
-                self.of[track.key] = found
-        missing = [t for t in missing if t.key not in self.of]
+        missing = self._read_all(missing)
         if missing:
             report(f"{self.who} answer {len(missing)} tracks, once")
-        examples = pipeline.windows(missing, cache, seconds=seconds, hop_s=step)
-        for index, rows in groupby(answers(front, examples, batch=batch), key=lambda pair: pair[0]):
-            track = missing[index]
-            self.of[track.key] = np.stack([row for _, row in rows])
-            self._write(track)
+        answer = partial(self._answer, front, cache, seconds=seconds, hop_s=step, batch=batch)
+        with ExitStack() as stack:
+            if locks := self._locks(stack):
+                self._share(missing, locks, answer)
+            else:
+                answer(missing)
         return True
+
+    def _share(self, tracks: Sequence[Track], locks: pipeline.Locks, answer: Callable[[Sequence[Track]], None]) -> None:
+        """Answer what no other process works on, then what others left; theirs comes out of the files."""
+        others = []
+        for start in range(0, len(tracks), UNIT):
+            some = tracks[start : start + UNIT]
+            free = [t for t in some if locks.acquire(pipeline.entry_id(t), wait=False)]
+            others += [t for t in some if t not in free]
+            answer(self._read_all(free))
+            for track in free:
+                locks.release(pipeline.entry_id(track))
+        for track in others:
+            locks.acquire(pipeline.entry_id(track), wait=True)
+            answer(self._read_all([track]))
+            locks.release(pipeline.entry_id(track))
+
+    def _answer(
+        self, front: keras.Model, cache: pipeline.Cache, tracks: Sequence[Track], *, batch: int, **cut: float
+    ) -> None:
+        examples = pipeline.windows(tracks, cache, **cut)
+        for index, rows in groupby(answers(front, examples, batch=batch), key=lambda pair: pair[0]):
+            self.of[tracks[index].key] = np.stack([row for _, row in rows])
+            self._write(tracks[index])
+
+    def _locks(self, stack: ExitStack) -> pipeline.Locks | None:
+        """Of tracks, by which processes share the work; None where there are no files, or none can be written."""
+        if self.folder:
+            with suppress(OSError, ConfigError):
+                path = self.folder / self.front / "lock"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                return stack.enter_context(pipeline.Locks(path))
+        return None
+
+    def _read_all(self, tracks: Sequence[Track]) -> list[Track]:
+        """Take what the files have; returns the tracks that they lack."""
+        for track in tracks:
+            if (found := self._read(track)) is not None:
+                self.of[track.key] = found
+        return [t for t in tracks if t.key not in self.of]
 
     def _file(self, track: Track) -> Path | None:
         return self.folder / self.front / f"{pipeline.entry_id(track)}.npy" if self.folder else None

@@ -96,6 +96,49 @@ def test_answers_are_those_of_the_windows_and_come_back_from_files(run, tmp_path
     assert said[-1] == "frozen stages answer 3 tracks, once"
 
 
+def test_processes_share_the_answering(run, tmp_path, monkeypatch):
+    """What another one has answered meanwhile is read, what it works on is waited for, what it left is answered."""
+    tracks = [t for s in run["sources"] for t in corpora.read(s)][:4]
+    front = divide(network(), network(), stages, 3).front
+    first = Answers(tmp_path / "answers")
+    first.compute(front, tracks, run["store"], seconds=3, report=lambda _: None)
+    files = {t.key: next((tmp_path / "answers").rglob(f"{pipeline.entry_id(t)}.npy")) for t in tracks}
+    kept = {key: file.read_bytes() for key, file in files.items()}
+    for file in files.values():
+        file.unlink()
+
+    done, busy, left, own = (t.key for t in tracks)
+    of_key = {pipeline.entry_id(t): t.key for t in tracks}
+    asked = []
+
+    class Other:  # holds the locks of two tracks; of these it finishes one before it dies
+        def acquire(self, name, *, wait):
+            if not wait and of_key[name] == done:
+                files[done].write_bytes(kept[done])
+            if wait and of_key[name] == busy:
+                files[busy].write_bytes(kept[busy])
+            return wait or of_key[name] not in (busy, left)
+
+        def release(self, name):
+            pass
+
+    monkeypatch.setattr(Answers, "_locks", lambda self, stack: Other())
+    answer = Answers._answer
+    monkeypatch.setattr(
+        Answers,
+        "_answer",
+        lambda self, front, cache, some, **how: (
+            asked.append([t.key for t in some]),
+            answer(self, front, cache, some, **how),
+        ),
+    )
+    again = Answers(tmp_path / "answers")
+    again.compute(front, tracks, run["store"], seconds=3, report=lambda _: None)
+    assert asked == [[own], [], [left]]
+    for key, rows in first.of.items():
+        np.testing.assert_array_equal(rows, again.of[key])
+
+
 def test_answers_of_another_front_end_are_others(run):
     """Graph and weights do not know what the mel was made with."""
     import dataclasses
