@@ -50,14 +50,14 @@ def to_wav(song: Path, folder: Path) -> Path:
 
 def predict(songs: list[Path], runs: int) -> Found:
     """`sentio-tf predict`: soxr's resampler instead of the card's."""
-    predictor = Predictor(Engine(find_model(), threads=1))
+    predictor = Predictor(Engine(find_model(live=True), threads=1))
     answers = {s.name: [p.valence, p.arousal] for s in songs for p in [predictor.predict(s)]}
     return {"answers": answers}
 
 
 def python(songs: list[Path], runs: int) -> Found:
     """The package with the card's resampler: what the other languages are to give."""
-    engine = Engine(find_model(), threads=1)
+    engine = Engine(find_model(live=True), threads=1)
     card = engine.card
     answers = {}
     for song in songs:
@@ -105,7 +105,7 @@ def jvm(songs: list[Path], runs: int) -> Found:
     jar = MOBILE / "android" / "jvm" / "target" / "sentio-jvm.jar"
     if not jar.exists():
         subprocess.run(["mvn", "-q", "-f", str(MOBILE / "android"), "package", "-DskipTests"], check=True)
-    found = lines(["java", "-jar", str(jar), "--benchmark", str(runs), str(find_model()), *map(str, songs)])
+    found = lines(["java", "-jar", str(jar), "--benchmark", str(runs), str(find_model(live=True)), *map(str, songs)])
     return {"answers": answers_of(found)} | {key: found[0][key] for key in ("median_ms", "p95_ms", "runs")}
 
 
@@ -116,7 +116,7 @@ def swift(songs: list[Path], runs: int) -> Found:
     inside.mkdir(parents=True, exist_ok=True)
     copies = [Path(shutil.copy(song, inside / song.name)) for song in songs]
     command = [str(MOBILE / "ios" / "tools" / "swift.sh"), "swift", "run", "--configuration", "release", "analyze"]
-    found = lines([*command, str(find_model()), *map(str, copies), "--benchmark", str(runs)], cwd=kit)
+    found = lines([*command, str(find_model(live=True)), *map(str, copies), "--benchmark", str(runs)], cwd=kit)
     shutil.rmtree(inside)
     latency = next(line for line in found if "median_ms" in line)
     return {"answers": answers_of(found)} | {key: latency[key] for key in ("median_ms", "p95_ms", "runs")}
@@ -207,7 +207,7 @@ def main() -> None:
         "command": "python tools/mobile.py",
         "version": __version__,
         "git_commit": subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=HERE, text=True).strip()[:12],
-        "model": find_model().stem,
+        "model": find_model(live=True).stem,
         "threads": 1,
         "load_before": round(load, 2),
         "songs": [song.name for song in songs],

@@ -1,6 +1,6 @@
 """Put an exported run into the package: models/, registry.json and results/.
 
-python tools/ship.py RUN FILE.tflite --config configs/mobilevit-xxs.yaml [--default]
+python tools/ship.py RUN FILE.tflite --config configs/mobilevit-xxs.yaml [--default] [--live]
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--config", required=True)
     parser.add_argument("--version", default="1")
-    parser.add_argument("--default", action="store_true")
+    parser.add_argument("--default", action="store_true", help="the model that predict takes")
+    parser.add_argument("--live", action="store_true", help="the one of phones, browsers and listen")
     arguments = parser.parse_args()
 
     card = Engine(arguments.file).card
@@ -89,8 +90,9 @@ def main() -> None:
             "summary": lines(metrics["corpora"]),
         }
     )
-    if arguments.default or registry["default"] not in [e["name"] for e in registry["models"]]:
-        registry["default"] = name
+    for role, wanted in (("default", arguments.default), ("live", arguments.live)):
+        if wanted or registry[role] not in [e["name"] for e in registry["models"]]:
+            registry[role] = name
     (MODELS / "registry.json").write_text(json.dumps(registry, indent=1) + "\n")
 
     result = {

@@ -117,7 +117,7 @@ def run(
 
 
 @export.command()
-@click.option("--model", metavar="NAME|FILE", help="A shipped model or a .tflite  [default: the first shipped].")
+@click.option("--model", metavar="NAME|FILE", help="A shipped model or a .tflite [default: the live one].")
 @click.option("--out", type=click.Path(file_okay=False), required=True, metavar="DIR", help="The folder to write into.")
 def golden(model, out) -> None:
     """Write golden files for a model: what each step of an app must give, from downmix to answer.
@@ -128,6 +128,6 @@ def golden(model, out) -> None:
     from ..export.golden import write_golden
     from ..runtime.predictor import find_model
 
-    written = write_golden(find_model(model), Path(out))
+    written = write_golden(find_model(model, live=True), Path(out))
     size = sum(file.stat().st_size for file in written)
-    click.echo(f"{out}: {len(written)} files, {size / 1e3:.0f} kB, for {find_model(model).name}")
+    click.echo(f"{out}: {len(written)} files, {size / 1e3:.0f} kB, for {find_model(model, live=True).name}")

@@ -63,9 +63,9 @@ def listen(path, model, every, eager, rate, encoding, form, threads) -> None:
 
 
 def _listen(path, model, every, eager, rate, encoding, form, threads) -> None:
-    from ..runtime.predictor import load
+    from ..runtime.predictor import find_model, load
 
-    predictor = load(model, threads=threads)
+    predictor = load(find_model(model, live=True), threads=threads)
     stream = predictor.stream(every_s=every, eager=eager)
     audio = predictor.card.audio
     if not stream.incremental:

@@ -15,11 +15,14 @@ def models(form) -> None:
 
     registry = shipped()
     if form == "json":
-        click.echo(json.dumps(registry["models"], indent=2))
+        roles = ("default", "live")
+        named = [{**e, **{r: e["name"] == registry[r] for r in roles}} for e in registry["models"]]
+        click.echo(json.dumps(named, indent=2))
         return
     for entry in registry["models"]:
-        default = "  (default)" if entry["name"] == registry["default"] else ""
-        click.echo(f"{entry['name']}{default}")
+        words = {"default": "default", "live": "default of listen and web"}
+        said = [text for role, text in words.items() if entry["name"] == registry[role]]
+        click.echo(entry["name"] + (f"  ({', '.join(said)})" if said else ""))
         click.echo(f"  {entry['bytes'] / 1e6:.1f} MB, {entry['quantization']}, licence {entry['licence']}")
         for line in entry["summary"]:
             click.echo(f"  {line}")

@@ -22,20 +22,22 @@ LOW_RATE = 16_000  # Hz
 
 
 def shipped() -> dict:
-    """`models/registry.json` of the package: what ships, by name, and the `default`."""
+    """`models/registry.json` of the package: what ships, by name; the `default`, and the fast one, `live`."""
     file = resources.files("sentio_tf") / "models" / "registry.json"
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def find_model(name: str | Path | None = None) -> Path:
-    """Path of a shipped model by name (None: the default) or of a `.tflite` file.
+def find_model(name: str | Path | None = None, *, live: bool = False) -> Path:
+    """Path of a shipped model by name, with or without its version, or of a `.tflite` file.
+
+    None: the default, the one that is most often right; with `live` the one for phones, browsers and `listen`.
 
     Raises: ModelError listing the names if it is neither.
     """
     registry = shipped()
-    wanted = str(name or registry["default"])
+    wanted = str(name or registry["live" if live else "default"])
     for entry in registry["models"]:
-        if entry["name"] == wanted:
+        if wanted in (entry["name"], entry["name"].partition("-v")[0]):
             return Path(str(resources.files("sentio_tf") / "models" / entry["file"]))
     if Path(wanted).is_file():
         return Path(wanted)

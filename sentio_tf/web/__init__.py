@@ -64,7 +64,7 @@ def write_page(
 
     Args:
         out: a new or empty folder, or a page of this function.
-        model: name of a shipped model (None: the default) or `.tflite` with a card.
+        model: name of a shipped model (None: the live one) or `.tflite` with a card.
         cache: where archives of npm are kept.
         report: takes a line before a download.
 
@@ -73,7 +73,7 @@ def write_page(
     Raises: ModelError as `Engine`, or if a library cannot be had or the folder cannot be written; SentioError if
         `out` holds something else.
     """
-    file = find_model(model)
+    file = find_model(model, live=True)
     card = Engine(file, threads=1).card
     if out.exists() and not out.is_dir():
         raise SentioError(f"{out}: expected a folder for the page, received a file; name another one")

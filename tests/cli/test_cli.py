@@ -226,10 +226,13 @@ def test_exit_codes(arguments, code, tmp_path, monkeypatch):
 
 
 def test_models():
-    entry = json.loads(call("models", "--format", "json").stdout)[0]
+    entries = json.loads(call("models", "--format", "json").stdout)
+    entry = entries[0]
+    assert [sum(e[role] for e in entries) for role in ("default", "live")] == [1, 1]
     assert {"name", "file", "bytes", "sha256", "licence", "quantization", "config", "summary"} <= set(entry)
     text = call("models").stdout
-    assert entry["name"] in text
+    assert all(e["name"] in text for e in entries)
+    assert any(line.endswith("default of listen and web)") for line in text.splitlines())
     assert "CC BY-NC-SA 4.0" in text
 
 

@@ -13,7 +13,7 @@ from sentio_tf.runtime.predictor import shipped
 
 from ..runtime import tiny
 
-SHIPPED = shipped()["default"]
+SHIPPED = shipped()["live"]
 
 
 def command(*arguments):
@@ -32,8 +32,9 @@ def good(tmp_path_factory):
     return path
 
 
-def test_verify_the_shipped_model():
-    done = command("verify", SHIPPED)
+@pytest.mark.parametrize("model", [e["name"] for e in shipped()["models"]])
+def test_verify_what_ships(model):
+    done = command("verify", model)
     assert done.returncode == 0, done.stdout
     assert done.stderr == ""
     lines = done.stdout.splitlines()

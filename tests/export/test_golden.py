@@ -65,7 +65,7 @@ def test_committed_sounds(folder):
 
 def test_committed_files_are_answered_as_they_say():
     found = read(COMMITTED, "answers")["files"]
-    predictor = Predictor(Engine(find_model()))
+    predictor = Predictor(Engine(find_model(live=True)))
     assert len(found["cases"]) == 4
     for case in found["cases"]:
         song = predictor.predict(COMMITTED / case["file"])
@@ -107,7 +107,7 @@ def test_the_resampler_of_an_app_gives_the_answer_of_soxr(tmp_path, tune):
     from sentio_tf.audio.windows import windows
 
     samples, rate = soundfile.read(tune, dtype="float32", always_2d=True)
-    engine = Engine(find_model())
+    engine = Engine(find_model(live=True))
     heard = resample(samples.mean(axis=1), rate, 22_050)
     answers = np.array([engine(w.samples)[:2] for w in windows([heard])])
     song = Predictor(engine).predict(tune)

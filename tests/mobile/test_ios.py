@@ -75,7 +75,7 @@ def test_constants_of_the_model_stand_in_its_card_alone():
     for source in kit:
         text = source.read_text(encoding="utf-8")
         assert not re.search(r"\b(22_?050|661_?500|16_?000)\b", text), source
-    assert json.loads((MODELS / "registry.json").read_text(encoding="utf-8"))["default"] not in "".join(
+    assert json.loads((MODELS / "registry.json").read_text(encoding="utf-8"))["live"] not in "".join(
         p.read_text(encoding="utf-8") for p in SWIFT
     )
 
@@ -103,7 +103,7 @@ def test_the_model_is_copied_into_the_app(target, tmp_path):
     made = tmp_path / "app" / "sentio.tflite"
     subprocess.run([copy, made], check=True, env={**os.environ, "SENTIO_MODEL": ""})
     registry = json.loads((MODELS / "registry.json").read_text(encoding="utf-8"))
-    shipped = next(m for m in registry["models"] if m["name"] == registry["default"])
+    shipped = next(m for m in registry["models"] if m["name"] == registry["live"])
     assert made.read_bytes() == (MODELS / shipped["file"]).read_bytes()
     failed = subprocess.run(
         [copy, made], env={**os.environ, "SENTIO_MODEL": str(tmp_path / "none.tflite")}, capture_output=True, text=True
@@ -167,7 +167,7 @@ def test_swift(environment):
 def test_analyze(environment):
     golden = ROOT / "mobile" / "golden"
     registry = json.loads((MODELS / "registry.json").read_text(encoding="utf-8"))
-    model = MODELS / next(m["file"] for m in registry["models"] if m["name"] == registry["default"])
+    model = MODELS / next(m["file"] for m in registry["models"] if m["name"] == registry["live"])
 
     def analyze(*arguments) -> subprocess.CompletedProcess:
         command = [IOS / "tools" / "swift.sh", "swift", "run", "--quiet", "--configuration", "release", "analyze"]

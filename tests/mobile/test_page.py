@@ -194,7 +194,7 @@ def loaded(chromium, address):
 
 @pytest.fixture(scope="module")
 def predictor():
-    return load(threads=1)
+    return load(find_model(live=True), threads=1)
 
 
 def test_dropped_files_of_every_kind_get_the_answers_of_predict(page, tune, predictor):
@@ -541,7 +541,7 @@ def test_the_command_serves_what_it_wrote(chromium, tmp_path):
             lines = [process.stdout.readline(), process.stdout.readline()]
             page = Page(chromium, lines[1].split()[0])
             assert page.tab.evaluate("crossOriginIsolated")
-            assert find_model().stem in page.tab.inner_text("#status")
+            assert find_model(live=True).stem in page.tab.inner_text("#status")
             page.close()
         finally:
             process.terminate()

@@ -15,19 +15,19 @@ from sentio_tf.runtime.predictor import find_model, shipped
 
 @pytest.fixture(scope="module")
 def content():
-    return find_model().read_bytes()
+    return find_model("mobilevit-xxs").read_bytes()
 
 
 @pytest.fixture(scope="module")
 def engine():
-    return Engine(find_model(), threads=1)
+    return Engine(find_model("mobilevit-xxs"), threads=1)
 
 
 def test_golden_output_of_every_shipped_model():
-    waveform = golden_waveform()
     for entry in shipped()["models"]:
         engine = Engine(find_model(entry["name"]), threads=1)
-        golden = engine.card.golden
+        golden, audio = engine.card.golden, engine.card.audio
+        waveform = golden_waveform(audio.samples, audio.sample_rate)
         assert golden["sha256"] == sha256(waveform)
         valence, arousal, distance = engine(waveform)[:3]
         assert [valence, arousal] == pytest.approx(golden["valence_arousal"], abs=2e-3)
@@ -38,7 +38,7 @@ def test_registry_is_true():
     import hashlib
 
     registry = shipped()
-    assert registry["default"] in [e["name"] for e in registry["models"]]
+    assert {registry["default"], registry["live"]} <= {e["name"] for e in registry["models"]}
     for entry in registry["models"]:
         path = find_model(entry["name"])
         assert path.stat().st_size == entry["bytes"] < 8e6
@@ -49,10 +49,11 @@ def test_registry_is_true():
         assert set(card.metrics) == {"panda4q", "musifeast17", "vgmidi", "emopia"}
 
 
-def test_builtins_only(content):
+@pytest.mark.parametrize("name", [e["name"] for e in shipped()["models"]])
+def test_builtins_only(name):
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=content)
+    interpreter = Interpreter(model_content=find_model(name).read_bytes())
     names = {o["op_name"] for o in interpreter._get_ops_details()}
     assert "RFFT2D" in names, "the front end is inside"
     assert not any("Flex" in n or "CUSTOM" in n for n in names)
@@ -159,7 +160,16 @@ def test_model_of_somebody_else(tmp_path):
         Engine(path)
 
 
-@pytest.mark.parametrize("name", ["nowhere.tflite", "no-such-model"])
+def test_a_model_is_found_without_its_version():
+    for entry in shipped()["models"]:
+        short, _, version = entry["name"].rpartition("-v")
+        assert version.startswith("1-ccc")
+        assert find_model(short) == find_model(entry["name"])
+    assert find_model(live=True) == find_model(shipped()["live"])
+    assert find_model("mobilevit-xxs", live=False) == find_model("mobilevit-xxs", live=True)
+
+
+@pytest.mark.parametrize("name", ["nowhere.tflite", "no-such-model", "mobilevit"])
 def test_unknown_model_lists_what_ships(name):
     with pytest.raises(ModelError, match=shipped()["default"]):
         find_model(name)

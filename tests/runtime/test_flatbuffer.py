@@ -15,7 +15,7 @@ from . import tiny
 
 @pytest.fixture(scope="module")
 def content():
-    return find_model().read_bytes()
+    return find_model("mobilevit-xxs").read_bytes()
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,14 @@ from sentio_tf.audio.windows import windows
 from sentio_tf.contract import Prediction
 from sentio_tf.errors import AudioError
 from sentio_tf.runtime.mood import NEUTRAL_RADIUS, mood, quadrant
+from sentio_tf.runtime.predictor import shipped
 
 RATE = 22_050
 
 
-@pytest.fixture(scope="module")
-def predictor():
-    return sentio_tf.load(threads=2)
+@pytest.fixture(scope="module", params=sorted({shipped()[role] for role in ("default", "live")}))
+def predictor(request):
+    return sentio_tf.load(request.param, threads=2)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,10 @@ def test_the_tune(answer, tune):
 
 
 def test_the_song_is_the_mean_of_its_windows(answer, predictor, tune):
-    found = [predictor.engine(w.samples) for w in windows(decode.blocks(tune))]
+    audio = predictor.card.audio
+    sound = decode.blocks(tune, sample_rate=audio.sample_rate)
+    cuts = windows(sound, size=audio.samples, sample_rate=audio.sample_rate)
+    found = [predictor.engine(w.samples) for w in cuts]
     assert [(s.valence, s.arousal) for s in answer.timeline] == [f[:2] for f in found]
     assert answer.valence == pytest.approx(np.mean([f[0] for f in found]))
     assert answer.arousal == pytest.approx(np.mean([f[1] for f in found]))

@@ -57,7 +57,7 @@ def test_a_page_is_whole(packages, tmp_path):
     out = tmp_path / "site"
     names = web.write_page(out, cache=tmp_path / "cache")
     assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()) == names
-    assert (out / "model.tflite").read_bytes() == find_model().read_bytes()
+    assert (out / "model.tflite").read_bytes() == find_model(live=True).read_bytes()
     about = json.loads((out / "files.js").read_text().removeprefix("self.SENTIO = ").rstrip().rstrip(";"))
     assert about["model"] == "model.tflite"
     assert sorted(about["files"]) == sorted(["./", *names])
@@ -87,12 +87,12 @@ def test_another_model_is_another_version(packages, tmp_path):
     one, two = (tmp_path / n for n in ("one", "two"))
     web.write_page(one, cache=tmp_path / "cache")
     other = tmp_path / "other.tflite"
-    other.write_bytes(find_model().read_bytes() + bytes(16))
+    other.write_bytes(find_model(live=True).read_bytes() + bytes(16))
     version = lambda folder: re.search(r'"version": "(\w+)"', (folder / "files.js").read_text()).group(1)
     first = version(one)
     web.write_page(one, cache=tmp_path / "cache")
     assert version(one) == first
-    web.write_page(two, find_model(), cache=tmp_path / "cache")
+    web.write_page(two, find_model(live=True), cache=tmp_path / "cache")
     assert version(two) == first
     web.write_page(two, other, cache=tmp_path / "cache")
     assert version(two) != first

@@ -50,6 +50,6 @@ tasks.named("preBuild") { dependsOn(copyModel) }
 
 fun shippedModel(models: File): File {
     val registry = JsonSlurper().parse(models.resolve("registry.json")) as Map<*, *>
-    val entry = (registry["models"] as List<*>).map { it as Map<*, *> }.single { it["name"] == registry["default"] }
+    val entry = (registry["models"] as List<*>).map { it as Map<*, *> }.single { it["name"] == registry["live"] }
     return models.resolve(entry["file"] as String)
 }

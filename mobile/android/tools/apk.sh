@@ -12,7 +12,7 @@ out=$PWD/target/apk
 models=../../sentio_tf/models
 model=${1:-$models/$(python3 -c 'import json, sys
 registry = json.load(open(sys.argv[1]))
-print(next(m["file"] for m in registry["models"] if m["name"] == registry["default"]))' "$models/registry.json")}
+print(next(m["file"] for m in registry["models"] if m["name"] == registry["live"]))' "$models/registry.json")}
 [ -f "$model" ] || { echo "expected a .tflite, received $model, which is no file" >&2; exit 1; }
 
 setting() { sed -n "s/.*$1 = \"\{0,1\}\([^\"]*\)\"\{0,1\}\$/\1/p" app/build.gradle.kts; }

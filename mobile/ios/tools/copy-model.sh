@@ -15,7 +15,7 @@ if [ -z "${SENTIO_MODEL:-}" ]; then
   SENTIO_MODEL="$models/$(python3 -c '
 import json, sys
 registry = json.load(open(sys.argv[1], encoding="utf-8"))
-print(next(model["file"] for model in registry["models"] if model["name"] == registry["default"]))
+print(next(model["file"] for model in registry["models"] if model["name"] == registry["live"]))
 ' "$models/registry.json")"
 fi
 if [ ! -f "$SENTIO_MODEL" ]; then

@@ -14,7 +14,7 @@ const text = (name) => readFileSync(new URL(`../../golden/${name}`, import.meta.
 const answers = JSON.parse(text("answers.json"));
 const golden = JSON.parse(text("card.json"));
 const models = new URL("../../../sentio_tf/models/", import.meta.url);
-const { default: name, models: known } = JSON.parse(readFileSync(new URL("registry.json", models), "utf8"));
+const { live: name, models: known } = JSON.parse(readFileSync(new URL("registry.json", models), "utf8"));
 const bytes = readFileSync(new URL(known.find((m) => m.name === name).file, models));
 const model = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
 

@@ -106,7 +106,7 @@ function litert({ answer, shape = [1, card.audio.samples], outputs = { valence_a
 const model = (() => {
   const models = new URL("../../../sentio_tf/models/", import.meta.url);
   const registry = JSON.parse(readFileSync(new URL("registry.json", models), "utf8"));
-  const bytes = readFileSync(new URL(registry.models.find((m) => m.name === registry.default).file, models));
+  const bytes = readFileSync(new URL(registry.models.find((m) => m.name === registry.live).file, models));
   return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
 })();
 

@@ -31,21 +31,21 @@ public enum Golden {
 
   public static func answers() throws -> Answers { try json("answers.json") }
 
-  /// The model that ships by default.
+  /// The model that ships for phones.
   public static func model() throws -> URL {
     struct Registry: Decodable {
       struct Entry: Decodable {
         let name: String
         let file: String
       }
-      let `default`: String
+      let live: String
       let models: [Entry]
     }
     let models = repository.appendingPathComponent("sentio_tf/models")
     let registry = try JSONDecoder().decode(
       Registry.self, from: Data(contentsOf: models.appendingPathComponent("registry.json")))
-    guard let entry = registry.models.first(where: { $0.name == registry.default }) else {
-      throw SentioError("registry.json names no file of \(registry.default)")
+    guard let entry = registry.models.first(where: { $0.name == registry.live }) else {
+      throw SentioError("registry.json names no file of \(registry.live)")
     }
     return models.appendingPathComponent(entry.file)
   }

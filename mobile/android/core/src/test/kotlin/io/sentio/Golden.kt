@@ -9,11 +9,11 @@ object Golden {
     val root = File(checkNotNull(System.getProperty("repository.root")) { "run the tests with Maven or Gradle" })
     val folder = root.resolve("mobile/golden")
 
-    /** The default model of `models/registry.json`. */
+    /** The live model of `models/registry.json`. */
     val model: File by lazy {
         val models = root.resolve("sentio_tf/models")
         val registry = json(models.resolve("registry.json"))
-        val entry = registry.list("models").single { it.text("name") == registry.text("default") }
+        val entry = registry.list("models").single { it.text("name") == registry.text("live") }
         models.resolve(entry.text("file"))
     }
 
