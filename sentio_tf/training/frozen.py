@@ -35,6 +35,7 @@ from .run import write_bytes
 
 PROBE = 4  # random examples that show whether the front part draws anything in training
 VERSION = 1  # of how windows are cut and what layers before the stages do; another one computes anew
+AT_ONCE_S = 120.0  # sound that is answered at once: musicnn's convolutions take 2 GB for it, 9 GB for four times as much
 UNIT = 64  # tracks that a process takes at once
 SHARE = 0.5  # of the free memory that answers may take
 
@@ -111,7 +112,6 @@ class Answers:
         seconds: float,
         hop_s: float | None = None,
         report: Callable[[str], None],
-        batch: int = 16,
     ) -> bool:
         """Fill in what is missing; False if the answers of these tracks do not fit into half of the free memory.
 
@@ -134,6 +134,7 @@ class Answers:
         missing = self._read_all(missing)
         if missing:
             report(f"{self.who} answer {len(missing)} tracks, once")
+        batch = max(1, round(AT_ONCE_S / seconds))
         answer = partial(self._answer, front, cache, seconds=seconds, hop_s=step, batch=batch)
         with ExitStack() as stack:
             if locks := self._locks(stack):
