@@ -33,9 +33,9 @@ from ..pipeline.loader import grouped
 from .memory import available_bytes
 from .run import write_bytes
 
-PROBE = 4  # random examples that show whether the front part draws anything in training
+PROBE = 2  # random examples that show whether the front part draws anything in training
 VERSION = 1  # of how windows are cut and what layers before the stages do; another one computes anew
-AT_ONCE_S = 120.0  # sound that is answered at once: musicnn's convolutions take 2 GB for it, 9 GB for four times as much
+AT_ONCE_S = 120.0  # sound that is answered at once: musicnn's convolutions take gigabytes for it
 UNIT = 64  # tracks that a process takes at once
 SHARE = 0.5  # of the free memory that answers may take
 
