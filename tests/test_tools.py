@@ -173,8 +173,8 @@ def test_the_command_of_what_ships_is_that_of_its_run(tool):
     command = tool("ship").command
     fitted = {"model": "crnn", "data": ["a", "b"]}
     assert command(fitted, "c.yaml") == "sentio-tf fit crnn --config c.yaml --data a:ROOT/a --data b:ROOT/b"
-    assert command({**fitted, "terms": {"soft": 4}}, "c.yaml").startswith(
-        "sentio-tf distill --teacher RUN --student crnn --config c.yaml --data a:ROOT/a"
+    assert command({**fitted, "terms": {"soft": 4}}, "c.yaml", "--split s.json") == (
+        "sentio-tf distill --teacher RUN --student crnn --config c.yaml --data a:ROOT/a --data b:ROOT/b --split s.json"
     )
 
 

@@ -21,7 +21,8 @@ BASELINES = ("musifeast17", "panda4q", "vgmidi", "emopia", "deam-corrected", "de
 CORPORA = ["musifeast17", "vgmidi", "panda4q", "emopia"]
 REGISTRY = json.loads((files("sentio_tf") / "models" / "registry.json").read_text(encoding="utf-8"))
 # The default first; the name of an experiment is that of its configuration.
-SHIPPED = [Path(m["config"]).stem for m in sorted(REGISTRY["models"], key=lambda m: m["name"] != REGISTRY["default"])]
+_RANKED = sorted(REGISTRY["models"], key=lambda m: m["name"] != REGISTRY["default"])
+SHIPPED = list(dict.fromkeys(Path(m["config"]).stem for m in _RANKED))
 ORDER = [
     *SHIPPED,
     "svr-own",
@@ -145,11 +146,12 @@ def experiment(result: dict) -> list[str]:
     ]
     out += [*table(["corpus", "valence side", "arousal side", "quadrant"], rows), ""]
     if kept := result.get("retention"):
-        shares = (
-            f"{axis} {kept[axis]['student']:.3f} of {kept[axis]['teacher']:.3f}, {kept[axis]['retention']:.2f} "
-            f"[{kept[axis]['interval'][0]:.2f}, {kept[axis]['interval'][1]:.2f}]"
-            for axis in ("valence", "arousal")
-        )
+        shares = []
+        for axis in ("valence", "arousal"):
+            found = kept[axis]
+            share = f"{found['retention']:.2f}" if found["retention"] is not None else "no share"
+            around = " [{:.2f}, {:.2f}]".format(*found["interval"]) if found["interval"] else ""
+            shares.append(f"{axis} {found['student']:.3f} of {found['teacher']:.3f}, {share}{around}")
         out += [f"Kept of the teacher's CCC on {kept['songs']} rated songs: {'; '.join(shares)}.", ""]
     if "export" in result:
         parity = result["export"]["parity"]

@@ -38,9 +38,9 @@ def size_of(config: dict) -> list[str]:
     return [str(config["architecture"].get(p.name, p.default)) for p in own]
 
 
-def command(config: dict, file: str) -> str:
-    """By which the run was made; of a student, but for the run of its teacher."""
-    data = " ".join(f"--data {c}:ROOT/{c}" for c in config["data"])
+def command(config: dict, file: str, more: str = "") -> str:
+    """By which the run was made, with `more` options; of a student, but for the run of its teacher."""
+    data = " ".join([*(f"--data {c}:ROOT/{c}" for c in config["data"]), *([more] if more else [])])
     if "terms" in config:
         return f"sentio-tf distill --teacher RUN --student {config['model']} --config {file} {data}"
     return f"sentio-tf fit {config['model']} --config {file} {data}"
@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("file", type=Path)
     parser.add_argument("--config", required=True)
+    parser.add_argument("--options", default="", help="of the run's command, as given: --split FILE ...")
     parser.add_argument("--version", default="1")
     parser.add_argument("--default", action="store_true", help="the model that predict takes")
     parser.add_argument("--live", action="store_true", help="the one of phones, browsers and listen")
@@ -98,7 +99,7 @@ def main() -> None:
     result = {
         "experiment": Path(arguments.config).stem,
         "title": f"{architecture}, shipped as {name}",
-        "command": command(config, arguments.config),
+        "command": command(config, arguments.config, arguments.options),
         "commit": environment["git_commit"],
         "protocol": metrics["protocol"],
         "scale": metrics["scale"],

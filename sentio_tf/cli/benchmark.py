@@ -36,12 +36,11 @@ def benchmark(paths, threads, runs, form, out) -> None:
     import json
 
     from ..runtime import bench
-    from ..runtime.predictor import shipped
+    from ..runtime.predictor import shipped_model
 
     if out and not Path(out).resolve().parent.is_dir():
         raise click.UsageError(f"--out: expected a file in a folder that is there, received {out}")
-    names = {entry["name"] for entry in shipped()["models"]}
-    found = bench.measure([_file(p) if p in names else p for p in paths], threads=threads, runs=runs)
+    found = bench.measure([str(shipped_model(p) or p) for p in paths], threads=threads, runs=runs)
     text = json.dumps(found, indent=2, ensure_ascii=False)
     if out:
         try:
@@ -57,12 +56,6 @@ def benchmark(paths, threads, runs, form, out) -> None:
         _print_table(found)
     if any("error" in file for file in found["files"]):
         sys.exit(1)
-
-
-def _file(name: str) -> str:
-    from ..runtime.predictor import find_model
-
-    return str(find_model(name))
 
 
 def _print_table(found) -> None:

@@ -27,15 +27,11 @@ def verify(model, run, sources, cache, form) -> None:
     import json
 
     from ..runtime import checks
-    from ..runtime.predictor import shipped
+    from ..runtime.predictor import shipped_model
 
     if bool(run) != bool(sources) or (cache and not run):
         raise click.UsageError("--run and --data go together, and --cache with them")
-    if model in {entry["name"] for entry in shipped()["models"]}:
-        from ..runtime.predictor import find_model
-
-        model = find_model(model)
-    report = checks.verify(model)
+    report = checks.verify(shipped_model(model) or model)
     if run:
         need("train", "tensorflow", "keras")
         from ..export import recheck

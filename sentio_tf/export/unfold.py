@@ -35,7 +35,7 @@ class UnfoldedConv2D(keras.layers.Conv2D):
 def unfolds(layer: keras.layers.Layer) -> bool:
     """Whether a layer is such a convolution: one channel, no strides or holes, nothing padded."""
     return (
-        isinstance(layer, keras.layers.Conv2D)
+        type(layer) in (keras.layers.Conv2D, UnfoldedConv2D)  # not one that rounds
         and layer.kernel.shape[2] == 1
         and layer.kernel_size[1] > WIDEST
         and {layer.strides, layer.dilation_rate} == {(1, 1)}
@@ -44,8 +44,8 @@ def unfolds(layer: keras.layers.Layer) -> bool:
 
 
 def unfold(network: keras.Model) -> keras.Model:
-    """`network` with all such layers replaced, names and weights as they are; itself where it has none."""
-    if not any(map(unfolds, network.layers)):
+    """`network` with all such layers of its own replaced, names and weights as they are; itself where it has none."""
+    if not any(unfolds(layer) and type(layer) is keras.layers.Conv2D for layer in network.layers):
         return network
 
     def own(layer: keras.layers.Layer) -> keras.layers.Layer:

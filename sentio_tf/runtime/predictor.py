@@ -27,6 +27,14 @@ def shipped() -> dict:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
+def shipped_model(name: str) -> Path | None:
+    """Of what ships, by whole name, or without its version: the newest of that name."""
+    models = shipped()["models"]
+    named = {e["name"].rpartition("-v")[0]: e["file"] for e in models}  # the newest is the last
+    named |= {e["name"]: e["file"] for e in models}
+    return Path(str(resources.files("sentio_tf") / "models" / named[name])) if name in named else None
+
+
 def find_model(name: str | Path | None = None, *, live: bool = False) -> Path:
     """Path of a shipped model by name, with or without its version, or of a `.tflite` file.
 
@@ -36,9 +44,8 @@ def find_model(name: str | Path | None = None, *, live: bool = False) -> Path:
     """
     registry = shipped()
     wanted = str(name or registry["live" if live else "default"])
-    for entry in registry["models"]:
-        if wanted in (entry["name"], entry["name"].partition("-v")[0]):
-            return Path(str(resources.files("sentio_tf") / "models" / entry["file"]))
+    if found := shipped_model(wanted):
+        return found
     if Path(wanted).is_file():
         return Path(wanted)
     names = ", ".join(entry["name"] for entry in registry["models"])

@@ -36,7 +36,7 @@ from .run import write_bytes
 PROBE = 2  # random examples that show whether the front part draws anything in training
 VERSION = 1  # of how windows are cut and what layers before the stages do; another one computes anew
 AT_ONCE_S = 120.0  # sound that is answered at once: musicnn's convolutions take gigabytes for it
-UNIT = 64  # tracks that a process takes at once
+UNIT = 16  # tracks that a process takes at once
 SHARE = 0.5  # of the free memory that answers may take
 
 Stages = Callable[[keras.Model], Sequence[Sequence[keras.layers.Layer]]]
@@ -144,19 +144,20 @@ class Answers:
         return True
 
     def _share(self, tracks: Sequence[Track], locks: pipeline.Locks, answer: Callable[[Sequence[Track]], None]) -> None:
-        """Answer what no other process works on, then what others left; theirs comes out of the files."""
-        others = []
-        for start in range(0, len(tracks), UNIT):
-            some = tracks[start : start + UNIT]
-            free = [t for t in some if locks.acquire(pipeline.entry_id(t), wait=False)]
-            others += [t for t in some if t not in free]
-            answer(self._read_all(free))
-            for track in free:
+        """Answer what no other process works on; theirs comes out of the files, what they leave is done then."""
+        while tracks:
+            others = []
+            for start in range(0, len(tracks), UNIT):
+                some = tracks[start : start + UNIT]
+                free = [t for t in some if locks.acquire(pipeline.entry_id(t), wait=False)]
+                others += [t for t in some if t not in free]
+                answer(self._read_all(free))
+                for track in free:
+                    locks.release(pipeline.entry_id(track))
+            for track in others:  # wait, and hold nothing meanwhile
+                locks.acquire(pipeline.entry_id(track), wait=True)
                 locks.release(pipeline.entry_id(track))
-        for track in others:
-            locks.acquire(pipeline.entry_id(track), wait=True)
-            answer(self._read_all([track]))
-            locks.release(pipeline.entry_id(track))
+            tracks = self._read_all(others)
 
     def _answer(
         self, front: keras.Model, cache: pipeline.Cache, tracks: Sequence[Track], *, batch: int, **cut: float

@@ -111,17 +111,21 @@ def test_processes_share_the_answering(run, tmp_path, monkeypatch):
     of_key = {pipeline.entry_id(t): t.key for t in tracks}
     asked = []
 
-    class Other:  # holds the locks of two tracks; of these it finishes one before it dies
+    class Other:  # works on two tracks; of these it finishes one before it dies
+        held = {busy, left}
+
         def acquire(self, name, *, wait):
-            if not wait and of_key[name] == done:
-                files[done].write_bytes(kept[done])
-            if wait and of_key[name] == busy:
-                files[busy].write_bytes(kept[busy])
-            return wait or of_key[name] not in (busy, left)
+            key = of_key[name]
+            if key == done or (wait and key == busy):
+                files[key].write_bytes(kept[key])
+            if wait:
+                self.held.discard(key)
+            return key not in self.held
 
         def release(self, name):
             pass
 
+    monkeypatch.setattr("sentio_tf.training.frozen.UNIT", 2)
     monkeypatch.setattr(Answers, "_locks", lambda self, stack: Other())
     answer = Answers._answer
     monkeypatch.setattr(
@@ -134,9 +138,18 @@ def test_processes_share_the_answering(run, tmp_path, monkeypatch):
     )
     again = Answers(tmp_path / "answers")
     again.compute(front, tracks, run["store"], seconds=3, report=lambda _: None)
-    assert asked == [[own], [], [left]]
+    assert asked == [[], [own], [left]]
     for key, rows in first.of.items():
         np.testing.assert_array_equal(rows, again.of[key])
+
+
+def test_answers_that_cannot_be_kept_are_given_all_the_same(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    tracks = [t for s in run["sources"] for t in corpora.read(s)][:3]
+    answers = Answers(tmp_path / "file" / "answers")
+    front = divide(network(), network(), stages, 3).front
+    assert answers.compute(front, tracks, run["store"], seconds=3, report=lambda _: None)
+    assert set(answers.of) == {t.key for t in tracks}
 
 
 def test_answers_of_another_front_end_are_others(run):
