@@ -12,6 +12,7 @@ from sentio_tf.contract import AudioContract, Card, SignatureContract
 from sentio_tf.errors import ModelError
 from sentio_tf.export import graph
 from sentio_tf.export.onnx import OPSET, OnnxRunner, embed, foreign, read_card, to_onnx
+from sentio_tf.export.unfold import unfold
 from sentio_tf.layers.normalize import BandNormalize
 from sentio_tf.models import MODELS, WAVEFORM, vit
 from sentio_tf.runtime.golden import golden_waveform
@@ -196,7 +197,7 @@ def test_without_the_extra(small, small_content, monkeypatch, missing):
 def test_every_network(name):
     if name in WAVEFORM:
         network = MODELS[name](**({"weights": None} if name == "musicnn" else {}))
-        model = graph.hearing_model(awake(network), network.input_shape[1])
+        model = graph.hearing_model(unfold(awake(network)), network.input_shape[1])  # as `export_run` does
     else:
         given = {"vit": {"backbone": vit.CONFIG, "weights": None}}.get(name, {"seed": 1})
         if name == "efficientnet_lite":

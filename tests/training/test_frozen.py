@@ -111,16 +111,16 @@ def test_processes_share_the_answering(run, tmp_path, monkeypatch):
     of_key = {pipeline.entry_id(t): t.key for t in tracks}
     asked = []
 
-    class Other:  # works on two tracks; of these it finishes one before it dies
-        held = {busy, left}
+    held = {busy, left}
 
+    class Other:  # works on two tracks; of these it finishes one before it dies
         def acquire(self, name, *, wait):
             key = of_key[name]
             if key == done or (wait and key == busy):
                 files[key].write_bytes(kept[key])
             if wait:
-                self.held.discard(key)
-            return key not in self.held
+                held.discard(key)
+            return key not in held
 
         def release(self, name):
             pass
