@@ -1,4 +1,4 @@
-"""What `in_domain` catches and what it misses, with the shipped model on whole files.
+"""What `in_domain` catches and what it misses, with each model that ships, on whole files.
 
     python tools/domain.py ROOT [--json FILE]
 
@@ -17,6 +17,7 @@ import numpy as np
 import soundfile
 
 import sentio_tf
+from sentio_tf.runtime.predictor import shipped
 
 RATE = 22_050
 
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("root", type=Path)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    predictor = sentio_tf.load()
+    predictors = {e["name"].rpartition("-v")[0]: sentio_tf.load(e["name"]) for e in shipped()["models"]}
     groups: dict[str, list[Path]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, samples in signals().items():
@@ -56,8 +57,8 @@ def main() -> None:
         groups["music: five songs of EmoMusic"] = sorted((arguments.root / "emomusic").rglob("*.mp3"))
         rows = []
         for name, paths in sorted(groups.items()):
-            flagged = [predictor.predict(p).in_domain is False for p in paths]
-            rows.append([name, str(len(paths)), f"{np.mean(flagged):.2f}"])
+            flagged = [np.mean([p.predict(path).in_domain is False for path in paths]) for p in predictors.values()]
+            rows.append([name, str(len(paths)), *(f"{share:.2f}" for share in flagged)])
             print(" | ".join(rows[-1]), flush=True)
     if arguments.json:
         result = {
@@ -67,7 +68,7 @@ def main() -> None:
             "command": "python tools/domain.py ROOT --json results/domain.json",
             "note": "Share of files flagged as out of domain. The threshold is the 99 % quantile of the distances of "
             "training songs whose fold was left out. The features were chosen on ESC-10 and the noises.",
-            "head": ["what", "files", "flagged"],
+            "head": ["what", "files", *(f"flagged by {name}" for name in predictors)],
             "table": rows,
         }
         arguments.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
