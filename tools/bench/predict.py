@@ -1,6 +1,6 @@
 """Cold start, whole prediction, help, decoding and memory: ratios within one run on one machine.
 
-    python tools/bench/predict.py SONG.mp3 [--hours 3] [--json FILE]
+    python tools/bench/predict.py SONG.mp3 [--model NAME] [--hours 3] [--json FILE]
 
 Each command runs in a process of its own, best of `--repeat`; peak memory is the child's maximum resident set.
 """
@@ -36,12 +36,12 @@ def measure(command: list[str], repeat: int) -> tuple[float, float]:
     return min(seconds), memory
 
 
-def in_process(song: str) -> dict[str, float]:
+def in_process(song: str, model: str) -> dict[str, float]:
     """Decoding, and a prediction once the model is loaded, in one process; best of 10."""
     import sentio_tf
     from sentio_tf.audio import decode
 
-    predictor = sentio_tf.load(threads=2)
+    predictor = sentio_tf.load(model, threads=2)
     predictor.predict(song)
     best = {"decode": 1e9, "predict": 1e9}
     for _ in range(10):
@@ -65,24 +65,25 @@ def long_file(path: str, hours: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("song")
+    parser.add_argument("--model", default="mobilevit-xxs")
     parser.add_argument("--hours", type=float, default=3)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    tool = str(BIN / "sentio-tf")
+    tool, given = str(BIN / "sentio-tf"), ["--model", arguments.model, "--format", "json"]
 
     rows: list[list[str]] = []
     nothing = measure([sys.executable, "-c", "pass"], arguments.repeat)
     tensorflow = measure([sys.executable, "-c", "import tensorflow"], 3)
     help_ = measure([tool, "--help"], arguments.repeat)
-    whole = measure([tool, "predict", arguments.song, "--format", "json"], arguments.repeat)
+    whole = measure([tool, "predict", arguments.song, *given], arguments.repeat)
     with tempfile.TemporaryDirectory() as folder:
         short, long = f"{folder}/1.flac", f"{folder}/2.flac"
         long_file(short, arguments.hours / 6)
         long_file(long, arguments.hours)
-        memory_short = measure([tool, "predict", short, "--format", "json"], 1)
-        memory_long = measure([tool, "predict", long, "--format", "json"], 1)
-    inside = in_process(arguments.song)  # last: a child's maximum begins with what its parent holds
+        memory_short = measure([tool, "predict", short, *given], 1)
+        memory_long = measure([tool, "predict", long, *given], 1)
+    inside = in_process(arguments.song, arguments.model)  # last: a child's maximum begins with what its parent holds
 
     def row(what, value, ratio, goal):
         rows.append([what, value, ratio, goal])
@@ -113,7 +114,7 @@ def main() -> None:
         arguments.json,
         script="predict",
         title="Speed and memory of a prediction",
-        note=f"Best of {arguments.repeat} runs, {os.cpu_count()} cores; a real mp3 of 45 s, 44.1 kHz stereo.",
+        note=f"{arguments.model}; best of {arguments.repeat} runs, {os.cpu_count()} cores; a real mp3 of 45 s, 44.1 kHz stereo.",
         head=["what", "measured", "ratio in the same run", "goal"],
         rows=rows,
     )
