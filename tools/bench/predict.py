@@ -114,8 +114,8 @@ def main() -> None:
         arguments.json,
         script="predict",
         title="Speed and memory of a prediction",
-        note=f"{arguments.model}; best of {arguments.repeat} runs, {os.cpu_count()} cores; a real mp3 of 45 s, 44.1 kHz "
-        "stereo.",
+        note=f"{arguments.model}; best of {arguments.repeat} runs, {os.cpu_count()} cores; a real mp3 of 45 s, 44.1 "
+        "kHz stereo.",
         head=["what", "measured", "ratio in the same run", "goal"],
         rows=rows,
     )
