@@ -178,6 +178,23 @@ def test_the_command_of_what_ships_is_that_of_its_run(tool):
     )
 
 
+def test_what_ships_states_the_hash_of_its_new_card(tool, tmp_path):
+    """The name goes into the card after the export had sealed it."""
+    from sentio_tf.runtime import checks
+    from sentio_tf.runtime.engine import Engine
+    from sentio_tf.runtime.flatbuffer import content_sha256, stated_sha256
+
+    from .runtime import tiny
+
+    file = tmp_path / "x.tflite"
+    file.write_bytes(tiny.with_card(tiny.model()))
+    content = tool("ship").named(file.read_bytes(), Engine(file).card, "other-v1-ccc0.10")
+    assert stated_sha256(content) == content_sha256(content) != stated_sha256(file.read_bytes())
+    file.write_bytes(content)
+    assert Engine(file).card.name == "other-v1-ccc0.10"
+    assert {c.state for c in checks.verify(file).checks} == {checks.OK}
+
+
 def test_what_learnt_from_a_gan_does_not_ship(tool, tmp_path, monkeypatch):
     from types import SimpleNamespace
 

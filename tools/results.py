@@ -121,7 +121,8 @@ def experiment(result: dict) -> list[str]:
         "",
         f"{result['protocol']}, scale {result['scale']}, seed {', '.join(map(str, result['seeds']))}, "
         f"split `{result['split'][:12]}`, commit `{result['commit']}`, "
-        f"{result['seconds'] / 60:.0f} minutes on one thread. "
+        f"{result['seconds'] / 60:.0f} minutes on one thread"
+        f"{' behind the frozen stages, whose answers were there' if result.get('frozen_cached') else ''}. "
         "Intervals: 95 % bootstrap over groups.",
         "",
     ]

@@ -16,10 +16,12 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from sentio_tf.contract import Card
 from sentio_tf.evaluation.summary import lines
 from sentio_tf.export.card import embed
 from sentio_tf.models import MODELS as NETWORKS
 from sentio_tf.runtime.engine import Engine
+from sentio_tf.runtime.flatbuffer import UNSEALED, seal
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "sentio_tf" / "models"
@@ -36,6 +38,11 @@ def size_of(config: dict) -> list[str]:
     parameters = inspect.signature(NETWORKS[config["model"]]).parameters
     own = [parameters[name] for name in ("size", "network") if name in parameters]
     return [str(config["architecture"].get(p.name, p.default)) for p in own]
+
+
+def named(model: bytes, card: Card, name: str) -> bytes:
+    """An exported file with another name in its card, and the hash of that."""
+    return seal(embed(model, dataclasses.replace(card, name=name, content_sha256=UNSEALED)))
 
 
 def command(config: dict, file: str, more: str = "") -> str:
@@ -69,11 +76,10 @@ def main() -> None:
     config = yaml.safe_load((arguments.run / "config.yaml").read_text())
     architecture = "-".join([config["model"], *size_of(config)])
     name = f"{architecture}-v{arguments.version}-ccc{average_ccc(metrics['corpora']):.2f}"
-    card = dataclasses.replace(card, name=name)
     target = MODELS / f"{name}.tflite"
     for old in MODELS.glob(f"{architecture}-v{arguments.version}-*.tflite"):
         old.unlink()
-    target.write_bytes(embed(arguments.file.read_bytes(), card))
+    target.write_bytes(named(arguments.file.read_bytes(), card, name))
 
     registry = json.loads((MODELS / "registry.json").read_text())
     registry["models"] = [e for e in registry["models"] if (MODELS / e["file"]).exists() and e["name"] != name]
@@ -106,6 +112,9 @@ def main() -> None:
         "split": metrics["split"],
         "seeds": [metrics["seed"]],
         "seconds": environment["seconds"],
+        "frozen_cached": all(
+            json.loads(p.read_text())["frozen_cached"] for p in arguments.run.glob("fold-*/done.json")
+        ),
         "packages": environment["packages"],
         "corpora": metrics["corpora"],
         "export": {"bytes": target.stat().st_size, "quantization": card.quantization, "parity": card.parity},
