@@ -161,7 +161,7 @@ def test_every_other_run_of_the_reference_has_its_mark(tool):
         ({"model": "mobilevit", "architecture": {}}, ["xxs"]),
         ({"model": "efficientnet_lite", "architecture": {"height": 64}}, ["lite0"]),
         ({"model": "musicnn", "architecture": {"network": "both"}}, ["both"]),
-        ({"model": "crnn", "architecture": {}}, []),
+        ({"model": "vit", "architecture": {}}, []),
     ],
     ids=["of the configuration", "the default", "the only one", "a published network", "none"],
 )
