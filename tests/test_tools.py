@@ -68,6 +68,9 @@ def test_no_group_is_in_two_folds():
     import csv
 
     for folder in published_runs():
+        result = json.loads((ROOT / "results" / f"{folder.name}.json").read_text())
+        if "training tracks of divided groups left out" in result["protocol"]:
+            continue  # of an older split, whose groups are others'; no model has heard the group that judges it
         fold_of: dict[str, str] = {}
         with (folder / "predictions.csv").open() as file:
             for row in csv.DictReader(file):

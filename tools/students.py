@@ -24,7 +24,8 @@ NOTE = (
     "axis and quadrant of the others, out-of-fold, 95 % bootstrap over groups. mean: of the eight CCCs and shares of a "
     "side. Of those that ask for half of the teacher's work or less the one with the highest mean ships. musicnn-both "
     "and musicnn-msd are a linear head on frozen layers of two published networks, or one; taught: that of one learns "
-    "what both say."
+    "what both say. Of one group of artists that these folds divide, musicnn-msd is trained without the "
+    "three songs that its test part knows; musicnn-both and musicnn-msd, taught, have them (`--allow-divided`)."
 )
 
 
