@@ -1,8 +1,8 @@
 """Convolutions over wide stretches of bands, in the shape that runtimes compute fast.
 
 TFLite's kernels take the channels of a place together and walk over the places of the filter.  A filter of 7 x 38
-places on one channel, as musicnn's, gives them one number a place: in dynamic range such a layer takes six times as
-long as one that first lays the 38 bands side by side as channels, in float 1.4 times.  The sum is the same.
+places on one channel, as musicnn's, gives them one number a place; here the 38 bands are laid side by side as channels
+first.  The sum is the same.
 """
 
 from __future__ import annotations
